@@ -1,0 +1,1 @@
+export type {ZeroConfig} from './config/config.ts';

@@ -1,0 +1,78 @@
+import {DaemonError, type Recovery} from '../errors.ts';
+import type {JsonValue} from '../zql/ast.ts';
+import type {MutationID} from './up.ts';
+
+/** Kinds without further fields (protocol.md §4.1). */
+export type BasicErrorKind =
+  | 'AuthInvalidated'
+  | 'ClientNotFound'
+  | 'InvalidConnectionRequest'
+  | 'InvalidConnectionRequestBaseCookie'
+  | 'InvalidConnectionRequestLastMutationID'
+  | 'InvalidConnectionRequestClientDeleted'
+  | 'InvalidMessage'
+  | 'InvalidPush'
+  | 'MutationRateLimited'
+  | 'MutationFailed'
+  | 'Unauthorized'
+  | 'VersionNotSupported'
+  | 'SchemaVersionNotSupported'
+  | 'Internal';
+
+export type BackoffErrorKind = 'Rebalance' | 'Rehome' | 'ServerOverloaded';
+
+/** Body of an `error` message. `origin` is always set: without it the client treats any error as fatal. */
+export type ErrorBody =
+  | {readonly kind: BasicErrorKind; readonly message: string; readonly origin: 'zeroCache'}
+  | {
+      readonly kind: BackoffErrorKind;
+      readonly message: string;
+      readonly origin: 'zeroCache';
+      readonly minBackoffMs?: number;
+      readonly maxBackoffMs?: number;
+      readonly reconnectParams?: Readonly<Record<string, string>>;
+    }
+  | ({
+      readonly kind: 'PushFailed';
+      readonly message: string;
+      readonly mutationIDs: readonly MutationID[];
+    } & Cause)
+  | ({
+      readonly kind: 'TransformFailed';
+      readonly message: string;
+      readonly queryIDs: readonly string[];
+    } & Cause);
+
+type Cause = {readonly details?: JsonValue | undefined} & (
+  | {
+      readonly origin: 'server';
+      readonly reason: 'database' | 'parse' | 'oooMutation' | 'unsupportedPushVersion' | 'internal';
+    }
+  | {
+      readonly origin: 'zeroCache';
+      readonly reason: 'http';
+      readonly status: number;
+      readonly bodyPreview?: string;
+    }
+  | {readonly origin: 'zeroCache'; readonly reason: 'timeout' | 'parse' | 'internal'}
+);
+
+/**
+ * G001 — An error that a client is told about. Except for `MutationFailed` and `MutationRateLimited`, which leave the
+ * socket open, the connection ends with it. What the client does is listed in protocol.md §4.2.
+ */
+export class ProtocolError extends DaemonError {
+  readonly code = 'G001';
+  readonly recovery = 'reject' satisfies Recovery;
+
+  constructor(
+    readonly body: ErrorBody,
+    options?: ErrorOptions,
+  ) {
+    super(body.message, options);
+  }
+}
+
+/** Shorthand for the kinds that carry only a message. */
+export const protocolError = (kind: BasicErrorKind, message: string, options?: ErrorOptions): ProtocolError =>
+  new ProtocolError({kind, message, origin: 'zeroCache'}, options);
