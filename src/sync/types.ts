@@ -56,3 +56,13 @@ export interface VersionReady {
   readonly upstreamCommitTimeMs: number | null;
   readonly readyTimeMs: number;
 }
+
+/** An upgrade request as the dispatcher hands it to a worker, next to its socket: plain data, so that it can cross processes. */
+export interface HandedRequest {
+  readonly url: string;
+  readonly method: string;
+  readonly httpVersion: string;
+  /** Names in lower case; repeated headers joined with `, `. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly remoteAddress: string | null;
+}

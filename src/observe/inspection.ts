@@ -1,0 +1,90 @@
+import type {StageStats} from '../flow/stage.ts';
+import type {AST} from '../zql/ast.ts';
+
+/** What one process tells `inspect-pipeline`; plain JSON. Times in ms, sizes in bytes. */
+export interface DaemonInspection {
+  readonly taskID: string;
+  readonly serverVersion: string;
+  readonly startedAtMs: number;
+  readonly atMs: number;
+  /** null on a node that does not run the part. */
+  readonly replicator: ReplicatorInspection | null;
+  readonly workers: readonly WorkerInspection[];
+  readonly processes: readonly {
+    readonly name: string;
+    readonly pid: number;
+    readonly rssBytes: number;
+    readonly cpuMs: number;
+  }[];
+}
+
+export interface ReplicatorInspection {
+  readonly state: 'initial-sync' | 'streaming' | 'reconnecting' | 'stopped';
+  readonly stages: readonly StageStats[];
+  readonly replicaFile: string;
+  readonly replicaBytes: number;
+  readonly walBytes: number;
+  readonly replicaVersion: string | null;
+  /** Newest applied, newest durable in the change log, newest acknowledged to the slot. */
+  readonly appliedVersion: string | null;
+  readonly loggedVersion: string | null;
+  readonly ackedLsn: string | null;
+  readonly slot: {
+    readonly name: string;
+    readonly walStatus: string | null;
+    readonly retainedBytes: number | null;
+    readonly confirmedFlushLsn: string | null;
+    readonly checkedAtMs: number;
+  } | null;
+  /** Commit upstream → visible in the replica, last measured. */
+  readonly lagMs: number | null;
+  readonly lagMeasuredAtMs: number | null;
+  readonly recoveries: readonly {readonly atMs: number; readonly code: string; readonly reason: string}[];
+}
+
+export interface WorkerInspection {
+  readonly index: number;
+  readonly version: string | null;
+  readonly stages: readonly StageStats[];
+  readonly graphs: readonly GraphInspection[];
+  readonly groups: readonly GroupInspection[];
+}
+
+export interface GraphInspection {
+  readonly id: string;
+  readonly ast: AST;
+  readonly rows: number;
+  readonly subscribers: number;
+  readonly hydrationMs: number;
+  readonly advances: number;
+  readonly advanceMs: number;
+  readonly changesOut: number;
+  /** One line per operator from the source down, indented by depth: `exists comments (2 keys)`. */
+  readonly operators: readonly {
+    readonly depth: number;
+    readonly operator: string;
+    readonly rows: number;
+    readonly keys: number;
+    readonly sql: string | null;
+  }[];
+}
+
+export interface GroupInspection {
+  readonly clientGroupID: string;
+  readonly cvrVersion: string;
+  readonly servedVersion: string;
+  readonly userID: string | null;
+  readonly pendingRows: number;
+  readonly queries: readonly {
+    readonly hash: string;
+    readonly name: string | null;
+    readonly graph: string | null;
+    readonly got: boolean;
+    readonly rows: number;
+  }[];
+  readonly clients: readonly {
+    readonly clientID: string;
+    readonly cookie: string | null;
+    readonly bufferedBytes: number;
+  }[];
+}
