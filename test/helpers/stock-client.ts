@@ -1,0 +1,48 @@
+import {Zero, type ZeroOptions} from '@rocicorp/zero';
+import WebSocket from 'ws';
+
+// Node 20 has no WebSocket of its own.
+if (!('WebSocket' in globalThis)) Object.assign(globalThis, {WebSocket});
+
+type AnySchema = ZeroOptions['schema'];
+
+export interface StockClient<S extends AnySchema> {
+  readonly zero: Zero<S>;
+  /** Reasons for which the client asked to be reloaded; empty in a healthy run. */
+  readonly complaints: string[];
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * The stock client, in memory, with handlers of its own: the default ones schedule a page reload that never comes in
+ * Node, after which every connecting client of the process spins.
+ */
+export const stockClient = <S extends AnySchema>(
+  options: Pick<ZeroOptions<S>, 'schema'> & Partial<ZeroOptions<S>>,
+): StockClient<S> => {
+  const complaints: string[] = [];
+  const zero = new Zero({
+    kvStore: 'mem',
+    userID: 'tester',
+    logLevel: 'error',
+    onUpdateNeeded: reason => complaints.push(`update needed: ${reason.type} ${reason.message ?? ''}`),
+    onClientStateNotFound: () => complaints.push('client state not found'),
+    ...options,
+  } as ZeroOptions<S>) as Zero<S>;
+  return {
+    zero,
+    complaints,
+    async [Symbol.asyncDispose]() {
+      await zero.close();
+    },
+  };
+};
+
+/** Polls until the condition holds; a shared machine has no reliable clock. */
+export const until = async (condition: () => boolean | Promise<boolean>, what: string, timeoutMs = 60_000) => {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`timed out waiting until ${what}`);
+    await new Promise(resolve => setTimeout(resolve, 10));
+  }
+};
