@@ -25,3 +25,69 @@ export class PipelineBug extends DaemonError {
   readonly code = 'P001';
   readonly recovery = 'stop' satisfies Recovery;
 }
+
+/** U001 — PostgreSQL cannot be reached or refuses the login. Check host, port, user, password and database of the URL named in the message. */
+export class UpstreamUnreachable extends DaemonError {
+  readonly code = 'U001';
+  readonly recovery = 'resume' satisfies Recovery;
+}
+
+/** U002 — PostgreSQL is reachable but not set up for logical replication. The message names the setting or privilege and the statement that mends it. */
+export class UpstreamUnfit extends DaemonError {
+  readonly code = 'U002';
+  readonly recovery = 'stop' satisfies Recovery;
+}
+
+/** U003 — A configured publication is missing or does not publish all of insert, update, delete and truncate. */
+export class PublicationUnfit extends DaemonError {
+  readonly code = 'U003';
+  readonly recovery = 'stop' satisfies Recovery;
+}
+
+/** U004 — A published table cannot be replicated: a name outside the allowed alphabet, or REPLICA IDENTITY NOTHING. */
+export class UnsupportedTable extends DaemonError {
+  readonly code = 'U004';
+  readonly recovery = 'stop' satisfies Recovery;
+}
+
+/** R001 — The replication slot is missing, lost or invalidated, so the replica cannot go on; it is rebuilt. */
+export class SlotUnusable extends DaemonError {
+  readonly code = 'R001';
+  readonly recovery = 'resync' satisfies Recovery;
+}
+
+/** R002 — The published schema changed in a way that is not applied live; the replica is rebuilt. */
+export class SchemaChanged extends DaemonError {
+  readonly code = 'R002';
+  readonly recovery = 'resync' satisfies Recovery;
+}
+
+/** R003 — The replica file is damaged, of another version, or belongs to another database; it is rebuilt. */
+export class ReplicaUnusable extends DaemonError {
+  readonly code = 'R003';
+  readonly recovery = 'resync' satisfies Recovery;
+}
+
+/** R004 — The WAL stream holds something that cannot be decoded or applied; the replica is rebuilt. */
+export class StreamUndecodable extends DaemonError {
+  readonly code = 'R004';
+  readonly recovery = 'resync' satisfies Recovery;
+}
+
+/** R005 — The replica cannot be written: disk full, read-only, or a bad path. Free space or correct `ZERO_REPLICA_FILE`; nothing was skipped. */
+export class ReplicaUnwritable extends DaemonError {
+  readonly code = 'R005';
+  readonly recovery = 'stop' satisfies Recovery;
+}
+
+/** R006 — Another replication-manager has taken over the slot or the change log; this one stops without a reset. */
+export class TakenOver extends DaemonError {
+  readonly code = 'R006';
+  readonly recovery = 'stop' satisfies Recovery;
+}
+
+/** Q001 — A query cannot be answered: an unknown table or column, an operand of the wrong type, or an unsafe integer. */
+export class QueryError extends DaemonError {
+  readonly code = 'Q001';
+  readonly recovery = 'reject' satisfies Recovery;
+}

@@ -1,0 +1,68 @@
+import pg from 'pg';
+import {UpstreamUnreachable} from '../errors.ts';
+
+export interface ConnectOptions {
+  /** Appears in `pg_stat_activity` as `zerostream-<purpose>` and in error messages. */
+  readonly purpose: string;
+  /** A walsender connection: simple protocol only. */
+  readonly replication?: boolean;
+}
+
+/** Opens one connection. @throws UpstreamUnreachable, naming host, port and database but no secret. */
+export const connect = async (url: string, options: ConnectOptions): Promise<pg.Client> => {
+  const client = new pg.Client({
+    ...settings(url, options.purpose),
+    ...(options.replication ? {replication: 'database'} : {}),
+  } as pg.ClientConfig);
+  // A connection lost while idle is noticed by the next statement; without a listener it would end the process.
+  client.on('error', () => {});
+  try {
+    await client.connect();
+  } catch (error) {
+    throw unreachable(url, options.purpose, error);
+  }
+  return client;
+};
+
+/** A pool that opens connections on demand and closes idle ones. */
+export const createPool = (url: string, options: {readonly purpose: string; readonly max: number}): pg.Pool => {
+  const pool = new pg.Pool({...settings(url, options.purpose), max: options.max, idleTimeoutMillis: 60_000});
+  pool.on('error', () => {});
+  return pool;
+};
+
+const settings = (url: string, purpose: string): pg.ClientConfig => ({
+  connectionString: url,
+  application_name: `zerostream-${purpose}`,
+  keepAlive: true,
+  connectionTimeoutMillis: 15_000,
+});
+
+/** `host:port/database` of a URL, for messages. */
+export const describeUrl = (url: string): string => {
+  try {
+    const {hostname, port, pathname} = new URL(url);
+    return `${hostname || 'local socket'}:${port || 5432}${pathname}`;
+  } catch {
+    return 'an unparsable URL';
+  }
+};
+
+const unreachable = (url: string, purpose: string, error: unknown): UpstreamUnreachable => {
+  const {code, message} = error as {code?: string; message?: string};
+  const hint =
+    code === 'ECONNREFUSED'
+      ? 'nothing listens there; is PostgreSQL running?'
+      : code === 'ENOTFOUND' || code === 'EAI_AGAIN'
+        ? 'the host name does not resolve'
+        : code === '28P01' || code === '28000'
+          ? 'the user or password is refused'
+          : code === '3D000'
+            ? 'there is no such database'
+            : code === '53300'
+              ? 'the server has no free connection'
+              : (message || code || 'no reason given');
+  return new UpstreamUnreachable(`Cannot connect to PostgreSQL at ${describeUrl(url)} (${purpose}): ${hint}`, {
+    cause: error,
+  });
+};
