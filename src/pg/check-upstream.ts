@@ -1,0 +1,42 @@
+import type pg from 'pg';
+import {UpstreamUnfit} from '../errors.ts';
+
+/** Facts about the server that decide how we use it. */
+export interface UpstreamFacts {
+  /** `server_version_num`, e.g. 180004. */
+  readonly version: number;
+  readonly systemIdentifier: string | null;
+  /** ms; 0 = off. */
+  readonly walSenderTimeoutMs: number;
+}
+
+/** @throws UpstreamUnfit with the statement that mends it (replication.md §1.1). */
+export const checkUpstream = async (client: pg.Client): Promise<UpstreamFacts> => {
+  const {rows} = await client.query<{version: string; wal_level: string; timeout: string; replication: boolean}>(`
+    SELECT current_setting('server_version_num') AS version, current_setting('wal_level') AS wal_level,
+      (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout') AS timeout,
+      (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user) AS replication`);
+  const {version, wal_level, timeout} = rows[0]!;
+  if (Number(version) < 150_000)
+    throw new UpstreamUnfit(`PostgreSQL 15 or newer is needed; this server reports ${version}.`);
+  if (wal_level !== 'logical')
+    throw new UpstreamUnfit(
+      `wal_level is "${wal_level}" but logical replication needs "logical". Run: ALTER SYSTEM SET wal_level = logical; then restart PostgreSQL.`,
+    );
+  const identifier = await client
+    .query<{id: string}>('SELECT system_identifier::text AS id FROM pg_control_system()')
+    .then(
+      result => result.rows[0]?.id ?? null,
+      () => null, // Some hosted servers hide it.
+    );
+  return {version: Number(version), systemIdentifier: identifier, walSenderTimeoutMs: Number(timeout)};
+};
+
+/** Turns a refusal (42501) into a message that says what to grant. */
+export const explainRefusal = (error: unknown, what: string): unknown => {
+  if ((error as {code?: string}).code !== '42501') return error;
+  return new UpstreamUnfit(
+    `The upstream role may not ${what}. Grant it: ALTER ROLE <role> REPLICATION; GRANT CREATE ON DATABASE <db> TO <role>; GRANT SELECT ON the published tables.`,
+    {cause: error},
+  );
+};
