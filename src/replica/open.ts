@@ -1,0 +1,47 @@
+import {rmSync} from 'node:fs';
+import Database from 'better-sqlite3';
+import {ReplicaUnusable, ReplicaUnwritable} from '../errors.ts';
+
+/**
+ * The only writer of a replica. WAL with our own checkpoints; `synchronous=NORMAL`: a lost tail only moves the watermark
+ * back, and what follows it is streamed again (replication.md §5.4).
+ */
+export const openWriter = (file: string): Database.Database => {
+  const db = open(file, {});
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = NORMAL');
+  db.pragma('wal_autocheckpoint = 0');
+  db.pragma('busy_timeout = 30000');
+  db.pragma('analysis_limit = 1000');
+  db.pragma('cache_size = -16000');
+  return db;
+};
+
+/** A read-only connection; safe integers off, values beyond ±2^53 must be asked for as text. */
+export const openReader = (file: string): Database.Database => {
+  const db = open(file, {readonly: true, fileMustExist: true});
+  db.pragma('busy_timeout = 30000');
+  db.pragma('cache_size = -16000');
+  return db;
+};
+
+const open = (file: string, options: Database.Options): Database.Database => {
+  try {
+    const db = new Database(file, options);
+    db.pragma('schema_version');
+    return db;
+  } catch (error) {
+    const code = (error as {code?: string}).code ?? '';
+    if (code === 'SQLITE_NOTADB' || code.startsWith('SQLITE_CORRUPT'))
+      throw new ReplicaUnusable(`The replica file ${file} is not a readable SQLite database.`, {cause: error});
+    throw new ReplicaUnwritable(
+      `Cannot open the replica file ${file} (${(error as Error).message}). Set ZERO_REPLICA_FILE to a writable path.`,
+      {cause: error},
+    );
+  }
+};
+
+/** Removes the file with everything SQLite keeps beside it. */
+export const deleteReplica = (file: string): void => {
+  for (const suffix of ['', '-wal', '-wal2', '-shm', '-journal']) rmSync(file + suffix, {force: true});
+};
