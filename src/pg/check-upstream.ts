@@ -12,7 +12,12 @@ export interface UpstreamFacts {
 
 /** @throws UpstreamUnfit with the statement that mends it (replication.md §1.1). */
 export const checkUpstream = async (client: pg.Client): Promise<UpstreamFacts> => {
-  const {rows} = await client.query<{version: string; wal_level: string; timeout: string; replication: boolean}>(`
+  const {rows} = await client.query<{
+    version: string;
+    wal_level: string;
+    timeout: string;
+    replication: boolean;
+  }>(`
     SELECT current_setting('server_version_num') AS version, current_setting('wal_level') AS wal_level,
       (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout') AS timeout,
       (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user) AS replication`);

@@ -25,7 +25,10 @@ export const connect = async (url: string, options: ConnectOptions): Promise<pg.
 };
 
 /** A pool that opens connections on demand and closes idle ones. */
-export const createPool = (url: string, options: {readonly purpose: string; readonly max: number}): pg.Pool => {
+export const createPool = (
+  url: string,
+  options: {readonly purpose: string; readonly max: number},
+): pg.Pool => {
   const pool = new pg.Pool({...settings(url, options.purpose), max: options.max, idleTimeoutMillis: 60_000});
   pool.on('error', () => {});
   return pool;
@@ -61,8 +64,11 @@ const unreachable = (url: string, purpose: string, error: unknown): UpstreamUnre
             ? 'there is no such database'
             : code === '53300'
               ? 'the server has no free connection'
-              : (message || code || 'no reason given');
-  return new UpstreamUnreachable(`Cannot connect to PostgreSQL at ${describeUrl(url)} (${purpose}): ${hint}`, {
-    cause: error,
-  });
+              : message || code || 'no reason given';
+  return new UpstreamUnreachable(
+    `Cannot connect to PostgreSQL at ${describeUrl(url)} (${purpose}): ${hint}`,
+    {
+      cause: error,
+    },
+  );
 };

@@ -42,5 +42,6 @@ export async function* copyTable(client: pg.Client, table: PublishedTable): Asyn
     });
     yield {rows, bytes: chunk.length};
   }
-  if (!parser.finished) throw new StreamUndecodable(`COPY of ${table.schema}.${table.name} ended within a row.`);
+  if (!parser.finished)
+    throw new StreamUndecodable(`COPY of ${table.schema}.${table.name} ended within a row.`);
 }

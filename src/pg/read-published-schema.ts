@@ -23,15 +23,24 @@ export const readPublishedSchema = async (
 ): Promise<PublishedSchema> => {
   const tableRows = (await client.query<TableRow>(TABLES, [publications])).rows;
   const columnRows = (await client.query<PublishedColumn & {oid: number}>(COLUMNS, [publications])).rows;
-  const indexRows = (await client.query<PublishedIndex & {oid: number; columnNames: string[]; options: number[]}>(INDEXES, [publications])).rows;
+  const indexRows = (
+    await client.query<PublishedIndex & {oid: number; columnNames: string[]; options: number[]}>(INDEXES, [
+      publications,
+    ])
+  ).rows;
 
-  const tables = new Map<number, PublishedTable & {publications: Record<string, {rowFilter: string | null}>}>();
+  const tables = new Map<
+    number,
+    PublishedTable & {publications: Record<string, {rowFilter: string | null}>}
+  >();
   const published = new Map<number, Set<string>>();
   for (const row of tableRows) {
     const known = tables.get(row.oid);
     if (known) {
       if (row.columns.length !== published.get(row.oid)!.size)
-        throw new UnsupportedTable(`Table ${row.schema}.${row.name} has different columns in its publications.`);
+        throw new UnsupportedTable(
+          `Table ${row.schema}.${row.name} has different columns in its publications.`,
+        );
       known.publications[row.publication] = {rowFilter: row.rowFilter};
       continue;
     }
@@ -44,13 +53,17 @@ export const readPublishedSchema = async (
       schema: row.schema,
       name: row.name,
       replicaIdentity: row.replicaIdentity,
-      columns: columnRows.filter(c => c.oid === row.oid && names.has(c.name)).map(({oid: _, ...column}) => column),
+      columns: columnRows
+        .filter(c => c.oid === row.oid && names.has(c.name))
+        .map(({oid: _, ...column}) => column),
       primaryKey: primary && primary.columnNames.every(name => names.has(name)) ? primary.columnNames : [],
       publications: {[row.publication]: {rowFilter: row.rowFilter}},
     });
   }
   const indexes = indexRows
-    .filter(index => tables.has(index.oid) && index.columnNames.every(name => published.get(index.oid)!.has(name)))
+    .filter(
+      index => tables.has(index.oid) && index.columnNames.every(name => published.get(index.oid)!.has(name)),
+    )
     .map(
       (row): PublishedIndex => ({
         schema: row.schema,
@@ -71,11 +84,16 @@ export const readPublishedSchema = async (
 const validate = (table: PublishedTable) => {
   const where = `Table "${table.schema}"."${table.name}"`;
   if (!/^[A-Za-z_]+[A-Za-z0-9_-]*$/.test(table.name))
-    throw new UnsupportedTable(`${where} has a name outside letters, digits, _ and -. Rename it or leave it out of the publication.`);
+    throw new UnsupportedTable(
+      `${where} has a name outside letters, digits, _ and -. Rename it or leave it out of the publication.`,
+    );
   if (table.replicaIdentity === 'n')
-    throw new UnsupportedTable(`${where} has REPLICA IDENTITY NOTHING. Run: ALTER TABLE … REPLICA IDENTITY DEFAULT.`);
+    throw new UnsupportedTable(
+      `${where} has REPLICA IDENTITY NOTHING. Run: ALTER TABLE … REPLICA IDENTITY DEFAULT.`,
+    );
   for (const {name} of table.columns) {
-    if (name === '_0_version') throw new UnsupportedTable(`${where} has a column "_0_version", a reserved name.`);
+    if (name === '_0_version')
+      throw new UnsupportedTable(`${where} has a column "_0_version", a reserved name.`);
     if (!/^[A-Za-z_]+[.A-Za-z0-9_-]*$/.test(name))
       throw new UnsupportedTable(`${where} has a column "${name}", outside letters, digits, _, - and dots.`);
   }

@@ -26,19 +26,32 @@ const SHARD_SCHEMA_VERSION = 25;
 export const ensureShard = async (client: pg.Client, options: ShardOptions): Promise<Shard> => {
   const {appID, shardNum} = options;
   if (!/^[a-z0-9_]+$/.test(appID))
-    throw new UpstreamUnfit('The App ID may only consist of lower-case letters, numbers, and the underscore character');
+    throw new UpstreamUnfit(
+      'The App ID may only consist of lower-case letters, numbers, and the underscore character',
+    );
   const shard = `${appID}_${shardNum}`;
   await checkPublications(client, options.publications);
   const metadata = `_${appID}_metadata_${shardNum}`;
   const standard = `_${appID}_public_${shardNum}`;
-  const publications = [...(options.publications.length ? options.publications : [standard]), metadata].sort();
+  const publications = [
+    ...(options.publications.length ? options.publications : [standard]),
+    metadata,
+  ].sort();
   await client.query('BEGIN');
   try {
     await client.query(`SELECT pg_advisory_xact_lock(hashtext(${literal(`migrate-schema:${shard}`)}))`);
     await client.query(appObjects(appID) + shardObjects(shard));
-    await ensurePublication(client, metadata, `TABLE ${ident(appID)}."permissions", ${ident(shard)}."clients", ${ident(shard)}."mutations"`);
+    await ensurePublication(
+      client,
+      metadata,
+      `TABLE ${ident(appID)}."permissions", ${ident(shard)}."clients", ${ident(shard)}."mutations"`,
+    );
     if (options.publications.length === 0)
-      await ensurePublication(client, standard, 'TABLES IN SCHEMA public WITH (publish_via_partition_root = true)');
+      await ensurePublication(
+        client,
+        standard,
+        'TABLES IN SCHEMA public WITH (publish_via_partition_root = true)',
+      );
     await client.query(
       `INSERT INTO ${ident(shard)}."shardConfig" ("publications", "ddlDetection") VALUES ($1, false)
        ON CONFLICT ("lock") DO UPDATE SET "publications" = EXCLUDED."publications"`,
@@ -65,7 +78,9 @@ const checkPublications = async (client: pg.Client, wanted: readonly string[]) =
   for (const name of wanted) {
     const row = rows.find(r => r.pubname === name);
     if (!row)
-      throw new PublicationUnfit(`Publication "${name}" does not exist upstream. Create it: CREATE PUBLICATION ${name} FOR …`);
+      throw new PublicationUnfit(
+        `Publication "${name}" does not exist upstream. Create it: CREATE PUBLICATION ${name} FOR …`,
+      );
     if (!row.all)
       throw new PublicationUnfit(`Publication "${name}" must publish insert, update, delete and truncate.`);
   }

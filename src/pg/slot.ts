@@ -24,7 +24,9 @@ export const createSlot = async (
   await dropUnclaimedSlots(client, shard);
   await client.query('BEGIN');
   try {
-    await client.query(`SELECT pg_advisory_xact_lock(hashtext(${literal(`replication-slot-management:${shard}`)}))`);
+    await client.query(
+      `SELECT pg_advisory_xact_lock(hashtext(${literal(`replication-slot-management:${shard}`)}))`,
+    );
     const {rows} = await client.query<{slot_name: string}>('SELECT slot_name FROM pg_replication_slots');
     const taken = new Set(rows.map(row => row.slot_name));
     let n = 0;
@@ -73,12 +75,18 @@ const dropUnclaimedSlots = async (client: pg.Client, shard: string) => {
 export const dropSlot = async (client: pg.Client, name: string): Promise<void> => {
   for (let attempt = 0; attempt < 20; attempt++) {
     try {
-      await client.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1', [name]);
+      await client.query(
+        'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1',
+        [name],
+      );
       return;
     } catch (error) {
       if ((error as {code?: string}).code !== '55006') return;
       await client
-        .query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active', [name])
+        .query(
+          'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active',
+          [name],
+        )
         .catch(() => {});
       await new Promise(resolve => setTimeout(resolve, 50));
     }
@@ -110,7 +118,14 @@ export const slotHealth = async (client: pg.Client, name: string): Promise<SlotH
   );
   const row = rows[0];
   if (!row)
-    return {exists: false, activePid: null, walStatus: null, retainedBytes: null, confirmedFlushLsn: null, usable: false};
+    return {
+      exists: false,
+      activePid: null,
+      walStatus: null,
+      retainedBytes: null,
+      confirmedFlushLsn: null,
+      usable: false,
+    };
   return {
     exists: true,
     activePid: row.active_pid,

@@ -1,7 +1,12 @@
 import type {Database} from 'better-sqlite3';
 import {ident} from '../pg/identifier.ts';
 import type {Version} from '../pg/lsn.ts';
-import {liteTableName, type PublishedColumn, type PublishedIndex, type PublishedTable} from '../pg/published-schema.ts';
+import {
+  liteTableName,
+  type PublishedColumn,
+  type PublishedIndex,
+  type PublishedTable,
+} from '../pg/published-schema.ts';
 import {codecFor, isArrayType, isEnumType} from '../pg/types.ts';
 import {VERSION_COLUMN} from './table-spec.ts';
 
@@ -11,7 +16,9 @@ import {VERSION_COLUMN} from './table-spec.ts';
  */
 export const createTable = (db: Database, table: PublishedTable, defaultVersion?: Version): void => {
   const name = liteTableName(table);
-  const columns = table.columns.map(column => `${ident(column.name)} ${ident(codecFor(column).declaredType)}`);
+  const columns = table.columns.map(
+    column => `${ident(column.name)} ${ident(codecFor(column).declaredType)}`,
+  );
   const version = `${ident(VERSION_COLUMN)} "text"${defaultVersion ? ` DEFAULT '${defaultVersion}'` : ''}`;
   db.exec(`CREATE TABLE ${ident(name)} (${[...columns, version].join(', ')})`);
   for (const column of table.columns) recordColumn(db, name, column);
@@ -37,7 +44,8 @@ export const recordTable = (db: Database, table: PublishedTable): void => {
 };
 
 export const recordColumn = (db: Database, liteTable: string, column: PublishedColumn): void => {
-  const maxLength = column.typmod > 4 && /^(varchar|bpchar)$/.test(column.dataType) ? column.typmod - 4 : null;
+  const maxLength =
+    column.typmod > 4 && /^(varchar|bpchar)$/.test(column.dataType) ? column.typmod - 4 : null;
   db.prepare(
     `INSERT OR REPLACE INTO "_zero.column_metadata"
        (table_name, column_name, upstream_type, is_not_null, is_enum, is_array, character_max_length)

@@ -33,7 +33,9 @@ const open = (file: string, options: Database.Options): Database.Database => {
   } catch (error) {
     const code = (error as {code?: string}).code ?? '';
     if (code === 'SQLITE_NOTADB' || code.startsWith('SQLITE_CORRUPT'))
-      throw new ReplicaUnusable(`The replica file ${file} is not a readable SQLite database.`, {cause: error});
+      throw new ReplicaUnusable(`The replica file ${file} is not a readable SQLite database.`, {
+        cause: error,
+      });
     throw new ReplicaUnwritable(
       `Cannot open the replica file ${file} (${(error as Error).message}). Set ZERO_REPLICA_FILE to a writable path.`,
       {cause: error},

@@ -19,9 +19,14 @@ export class RowWriter {
       ? `INSERT INTO ${ident(table)} (${columns.map(ident).join(',')}) VALUES `
       : `INSERT INTO ${ident(table)} DEFAULT VALUES`;
     // SQLite binds at most 32766 parameters; a table without columns takes single statements.
-    this.#rowsPerStatement = columns.length ? Math.min(ROWS_PER_STATEMENT, Math.floor(32_766 / columns.length)) : 1;
+    this.#rowsPerStatement = columns.length
+      ? Math.min(ROWS_PER_STATEMENT, Math.floor(32_766 / columns.length))
+      : 1;
     this.#one = db.prepare(columns.length ? insert + row : insert);
-    this.#many = this.#rowsPerStatement > 1 ? db.prepare(insert + Array(this.#rowsPerStatement).fill(row).join(',')) : this.#one;
+    this.#many =
+      this.#rowsPerStatement > 1
+        ? db.prepare(insert + Array(this.#rowsPerStatement).fill(row).join(','))
+        : this.#one;
   }
 
   write(rows: readonly (readonly SqliteValue[])[]): void {

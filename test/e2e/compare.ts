@@ -31,5 +31,7 @@ export const difference = (got: unknown, wanted: unknown, path = '$'): string | 
     }
     return null;
   }
-  return Object.is(got, wanted) ? null : `${path}: ${JSON.stringify(got)} instead of ${JSON.stringify(wanted)}`;
+  return Object.is(got, wanted)
+    ? null
+    : `${path}: ${JSON.stringify(got)} instead of ${JSON.stringify(wanted)}`;
 };

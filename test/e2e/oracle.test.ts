@@ -86,7 +86,10 @@ const run = async (db: TestDatabase, statements: readonly string[]) => {
 const peerCommand = () =>
   process.env['ZS_PEER']
     ? {
-        command: [process.env['ZS_PEER'], 'node_modules/@rocicorp/zero/out/zero/src/cli.js'] as [string, string],
+        command: [process.env['ZS_PEER'], 'node_modules/@rocicorp/zero/out/zero/src/cli.js'] as [
+          string,
+          string,
+        ],
         env: {ZERO_ADMIN_PASSWORD: 'x'},
       }
     : {};

@@ -1,7 +1,18 @@
 import type {Random} from '../helpers/random.ts';
 
 const STATUS = ['todo', 'doing', 'review', 'done'];
-const WORDS = ['alpha', 'Beta', 'gamma', 'Delta_x', '100%', 'épsilon', 'zeta😀', 'Ω mega', "o'neil", 'back\\slash'];
+const WORDS = [
+  'alpha',
+  'Beta',
+  'gamma',
+  'Delta_x',
+  '100%',
+  'épsilon',
+  'zeta😀',
+  'Ω mega',
+  "o'neil",
+  'back\\slash',
+];
 
 /** Ids are few, so that random statements hit, collide and repeat. */
 const USERS = 12;
@@ -11,15 +22,23 @@ const COMMENTS = 120;
 const LABELS = 6;
 
 const text = (value: string | null) => (value === null ? 'NULL' : `'${value.replaceAll("'", "''")}'`);
-const maybe = (random: Random, value: string, probability = 0.3) => (random.chance(probability) ? null : value);
+const maybe = (random: Random, value: string, probability = 0.3) =>
+  random.chance(probability) ? null : value;
 const id = (prefix: string, random: Random, n: number) => `${prefix}${random.int(n)}`;
 const words = (random: Random) => `${random.pick(WORDS)} ${random.pick(WORDS)}`;
 const number = (random: Random, n: number) => (random.chance(0.25) ? 'NULL' : String(random.int(n)));
 const real = (random: Random) => (random.chance(0.3) ? 'NULL' : String(random.int(40) / 4));
 const bool = (random: Random) => (random.chance(0.5) ? 'true' : 'false');
-const time = (random: Random) => `'2024-01-0${1 + random.int(9)}T00:00:0${random.int(10)}.${random.int(1000)}Z'`;
+const time = (random: Random) =>
+  `'2024-01-0${1 + random.int(9)}T00:00:0${random.int(10)}.${random.int(1000)}Z'`;
 const meta = (random: Random) =>
-  random.pick(['NULL', `'{"a": [1, null, "x"], "b": {"c": ${random.int(9)}}}'`, `'"text"'`, `'${random.int(99)}'`, `'[]'`]);
+  random.pick([
+    'NULL',
+    `'{"a": [1, null, "x"], "b": {"c": ${random.int(9)}}}'`,
+    `'"text"'`,
+    `'${random.int(99)}'`,
+    `'[]'`,
+  ]);
 
 const row: Record<string, (random: Random, i: number) => string> = {
   user: (r, i) => `('u${i}', ${text(words(r))}, ${number(r, 60)}, ${bool(r)})`,
@@ -32,7 +51,13 @@ const row: Record<string, (random: Random, i: number) => string> = {
   label: (r, i) => `('l${i}', ${text(words(r))})`,
 };
 
-const size: Record<string, number> = {user: USERS, project: PROJECTS, issue: ISSUES, comment: COMMENTS, label: LABELS};
+const size: Record<string, number> = {
+  user: USERS,
+  project: PROJECTS,
+  issue: ISSUES,
+  comment: COMMENTS,
+  label: LABELS,
+};
 const quoted = (table: string) => `"${table}"`;
 
 /** Statements that fill all tables to about two thirds of their ids. */
@@ -40,7 +65,8 @@ export const initialRows = (random: Random): string[] => {
   const statements: string[] = [];
   for (const [table, n] of Object.entries(size))
     for (let i = 0; i < n; i++)
-      if (random.chance(0.67)) statements.push(`INSERT INTO ${quoted(table)} VALUES ${row[table]!(random, i)}`);
+      if (random.chance(0.67))
+        statements.push(`INSERT INTO ${quoted(table)} VALUES ${row[table]!(random, i)}`);
   for (let i = 0; i < ISSUES; i++)
     for (let l = 0; l < LABELS; l++)
       if (random.chance(0.2)) statements.push(`INSERT INTO issue_label VALUES ('i${i}', 'l${l}')`);
@@ -60,12 +86,23 @@ const update: Record<string, (random: Random) => string> = {
       `assignee_id = ${text(maybe(r, id('u', r, USERS)))}`,
       `title = ${text(words(r))}, meta = ${meta(r)}`,
     ]),
-  comment: r => r.pick([`issue_id = '${id('i', r, ISSUES)}'`, `score = ${number(r, 10)}`, `text = ${text(words(r))}`]),
+  comment: r =>
+    r.pick([`issue_id = '${id('i', r, ISSUES)}'`, `score = ${number(r, 10)}`, `text = ${text(words(r))}`]),
   label: r => `name = ${text(words(r))}`,
 };
 
 const statement = (random: Random): string => {
-  const table = random.pick(['issue', 'issue', 'issue', 'comment', 'comment', 'user', 'project', 'label', 'issue_label']);
+  const table = random.pick([
+    'issue',
+    'issue',
+    'issue',
+    'comment',
+    'comment',
+    'user',
+    'project',
+    'label',
+    'issue_label',
+  ]);
   if (table === 'issue_label') {
     const key = `('i${random.int(ISSUES)}', 'l${random.int(LABELS)}')`;
     return random.chance(0.5)
@@ -75,7 +112,8 @@ const statement = (random: Random): string => {
   const i = random.int(size[table]!);
   const where = `WHERE id = '${table === 'user' ? 'u' : table[0]}${i}'`;
   const kind = random.next();
-  if (kind < 0.3) return `INSERT INTO ${quoted(table)} VALUES ${row[table]!(random, i)} ON CONFLICT DO NOTHING`;
+  if (kind < 0.3)
+    return `INSERT INTO ${quoted(table)} VALUES ${row[table]!(random, i)} ON CONFLICT DO NOTHING`;
   if (kind < 0.5) return `DELETE FROM ${quoted(table)} ${where}`;
   if (kind < 0.95) return `UPDATE ${quoted(table)} SET ${update[table]!(random)} ${where}`;
   return `UPDATE ${quoted(table)} SET ${update[table]!(random)} WHERE id < '${table === 'user' ? 'u' : table[0]}${random.int(9)}'`;

@@ -27,10 +27,22 @@ const columnsOf = (table: TableName): [string, Column][] =>
 
 const relationshipsOf = (table: TableName): [string, readonly {destSchema: string}[]][] =>
   Object.entries(
-    ((schema.relationships as Record<string, unknown>)[table] ?? {}) as Record<string, {destSchema: string}[]>,
+    ((schema.relationships as Record<string, unknown>)[table] ?? {}) as Record<
+      string,
+      {destSchema: string}[]
+    >,
   );
 
-const ROOTS: readonly TableName[] = ['issue', 'issue', 'issue', 'comment', 'user', 'project', 'label', 'issueLabel'];
+const ROOTS: readonly TableName[] = [
+  'issue',
+  'issue',
+  'issue',
+  'comment',
+  'user',
+  'project',
+  'label',
+  'issueLabel',
+];
 
 /** A random query over the whole grammar that the stock client accepts for ad-hoc queries. */
 export const randomQuery = (random: Random): LooseQuery => {
@@ -69,7 +81,9 @@ const refine = (
       if (!found || names.has(found.name)) continue;
       names.add(found.name);
       // Ordering and limits on junction relations are refused by the builder.
-      q = q.related(found.name, sub => refine(random, sub, found.table, depth + 1, {ordered: !found.junction}));
+      q = q.related(found.name, sub =>
+        refine(random, sub, found.table, depth + 1, {ordered: !found.junction}),
+      );
     }
   }
   return q;
@@ -121,19 +135,35 @@ const comparison = (random: Random, table: TableName): [string, string, unknown]
   if (column.optional && random.chance(0.25)) return [name, random.pick(['IS', 'IS NOT']), null];
   if (column.type === 'boolean') return [name, random.pick(['=', '!=', 'IS', 'IS NOT']), random.chance(0.5)];
   if (column.type === 'number') {
-    const value = () => (name === 'updated' ? Date.UTC(2024, 0, 1 + random.int(9)) : random.int(40) / (random.chance(0.3) ? 4 : 1));
+    const value = () =>
+      name === 'updated'
+        ? Date.UTC(2024, 0, 1 + random.int(9))
+        : random.int(40) / (random.chance(0.3) ? 4 : 1);
     const integer = name === 'num' || name === 'age' || name === 'score' || name === 'n';
     const one = () => (integer ? Math.floor(value()) : value());
     if (random.chance(0.2)) return [name, random.pick(['IN', 'NOT IN']), [one(), one(), one()]];
     return [name, random.pick(['=', '!=', '<', '>', '<=', '>=']), one()];
   }
   if (/id$/i.test(name)) {
-    const prefix = {userId: 'u', ownerId: 'u', creatorId: 'u', assigneeId: 'u', authorId: 'u', projectId: 'p', issueId: 'i', parentId: 'i', labelId: 'l'}[name] ?? (table === 'tick' ? 'tick' : table[0]!);
+    const prefix =
+      {
+        userId: 'u',
+        ownerId: 'u',
+        creatorId: 'u',
+        assigneeId: 'u',
+        authorId: 'u',
+        projectId: 'p',
+        issueId: 'i',
+        parentId: 'i',
+        labelId: 'l',
+      }[name] ?? (table === 'tick' ? 'tick' : table[0]!);
     const value = () => `${prefix}${random.int(12)}`;
     if (random.chance(0.3)) return [name, random.pick(['IN', 'NOT IN']), [value(), value(), value()]];
     return [name, random.pick(['=', '!=', '<', '>=']), value()];
   }
-  if (random.chance(0.35)) return [name, random.pick(['LIKE', 'NOT LIKE', 'ILIKE', 'NOT ILIKE']), random.pick(PATTERNS)];
-  if (random.chance(0.2)) return [name, random.pick(['IN', 'NOT IN']), [random.pick(TEXTS), random.pick(TEXTS)]];
+  if (random.chance(0.35))
+    return [name, random.pick(['LIKE', 'NOT LIKE', 'ILIKE', 'NOT ILIKE']), random.pick(PATTERNS)];
+  if (random.chance(0.2))
+    return [name, random.pick(['IN', 'NOT IN']), [random.pick(TEXTS), random.pick(TEXTS)]];
   return [name, random.pick(['=', '!=', '<', '>', '<=', '>=']), random.pick(TEXTS)];
 };

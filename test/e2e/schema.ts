@@ -14,7 +14,12 @@ const user = table('user')
   .primaryKey('id');
 
 const project = table('project')
-  .columns({id: string(), name: string(), ownerId: string().from('owner_id').optional(), budget: number().optional()})
+  .columns({
+    id: string(),
+    name: string(),
+    ownerId: string().from('owner_id').optional(),
+    budget: number().optional(),
+  })
   .primaryKey('id');
 
 const issue = table('issue')
@@ -35,7 +40,13 @@ const issue = table('issue')
   .primaryKey('id');
 
 const comment = table('comment')
-  .columns({id: string(), issueId: string().from('issue_id'), authorId: string().from('author_id'), text: string(), score: number().optional()})
+  .columns({
+    id: string(),
+    issueId: string().from('issue_id'),
+    authorId: string().from('author_id'),
+    text: string(),
+    score: number().optional(),
+  })
   .primaryKey('id');
 
 const label = table('label').columns({id: string(), name: string()}).primaryKey('id');

@@ -1,0 +1,134 @@
+import {existsSync} from 'node:fs';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {lastValueFrom} from 'rxjs';
+import {afterEach, beforeEach, expect, test} from 'vitest';
+import {initialSync} from '../../pipelines/initial-sync.ts';
+import {StageBoard} from '../../src/flow/stage.ts';
+import {silentLog} from '../../src/observe/log.ts';
+import {openReader} from '../../src/replica/open.ts';
+import {readReplicaState} from '../../src/replica/sync-context.ts';
+import {testConfig} from '../helpers/config.ts';
+import {createDatabase} from '../helpers/postgres.ts';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'zs-sync-'));
+});
+afterEach(() => rm(dir, {recursive: true, force: true}));
+
+const TYPES = `
+  CREATE TYPE mood AS ENUM ('sad', 'ok', '1');
+  CREATE TYPE print AS ENUM ('007', 'b');
+  CREATE TABLE "Types" (id int8 PRIMARY KEY, b bool, i int4, big int8, f float4, n numeric, t text, v varchar(5), u uuid,
+    j jsonb, d date, ts timestamp, tz timestamptz, tm time, m mood, p print, ia int4[], ta text[], ma mood[], ja jsonb[],
+    by bytea, iv interval, "mixed Case" text) ;
+  ALTER TABLE "Types" RENAME COLUMN "mixed Case" TO "mixedCase";
+  INSERT INTO "Types" VALUES
+    (1, true, -5, 9007199254740993, 0.1, 12.50, E'tab\\tnew\\nline\\\\ "q"', 'abc', '6f1ed0f2-0000-4000-8000-000000000001',
+     '1.50', '2020-02-29', '1999-12-31 23:59:59.123456', '2000-01-01 00:00:00+02', '24:00', '1', '007', '{1,NULL,3}',
+     ARRAY['a,b','"x"',NULL,''], '{sad,"1"}', ARRAY['{"a": 1}'::jsonb], '\\x00ff', '1 day', 'x'),
+    (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'infinity', '-infinity', '0044-03-15 12:00:00+00 BC', NULL, NULL, NULL,
+     '{}', '{{a,b},{c,d}}', NULL, NULL, NULL, NULL, NULL);`;
+
+test('every type arrives as the specification says', async () => {
+  await using db = await createDatabase(TYPES);
+  const config = testConfig(db, dir);
+  const done = await lastValueFrom(initialSync({config, log: silentLog, board: new StageBoard()}));
+  expect(done.phase).toBe('done');
+  const replica = openReader(config.replica.file);
+  const {replicaVersion, stateVersion} = readReplicaState(replica);
+  replica.defaultSafeIntegers();
+  const [one, two] = replica.prepare('SELECT * FROM "Types" ORDER BY id').all() as Record<string, unknown>[];
+  const {rows} = await db.query(
+    `SELECT (extract(epoch FROM timestamptz '0044-03-15 12:00:00+00 BC') * 1000)::bigint::text AS ms`,
+  );
+  expect(stateVersion).toBe(replicaVersion);
+  expect(one).toEqual({
+    id: 1n,
+    b: 1n,
+    i: -5n,
+    big: 9007199254740993n,
+    f: 0.1,
+    n: 12.5,
+    t: 'tab\tnew\nline\\ "q"',
+    v: 'abc',
+    u: '6f1ed0f2-0000-4000-8000-000000000001',
+    j: '1.50',
+    d: BigInt(Date.UTC(2020, 1, 29)),
+    ts: 946684799123.456,
+    tz: BigInt(Date.UTC(1999, 11, 31, 22)),
+    tm: 86400000n,
+    m: '1',
+    p: '007',
+    ia: '[1,null,3]',
+    ta: '["a,b","\\"x\\"",null,""]',
+    ma: '["sad","1"]',
+    ja: '[{"a": 1}]',
+    by: Buffer.from([0, 255]),
+    iv: '1 day',
+    mixedCase: 'x',
+    _0_version: replicaVersion,
+  });
+  expect(two).toMatchObject({
+    id: 2n,
+    b: null,
+    d: Number.POSITIVE_INFINITY,
+    ts: Number.NEGATIVE_INFINITY,
+    tz: BigInt(rows[0].ms),
+    ia: '[]',
+    ta: '[["a","b"],["c","d"]]',
+  });
+  replica.close();
+});
+
+test('copies many rows and filters as the publication does', async () => {
+  await using db = await createDatabase(`
+    CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL);
+    INSERT INTO item SELECT i, 'name ' || i FROM generate_series(1, 20000) i;
+    CREATE PUBLICATION part_of_it FOR TABLE item WHERE (id > 100);`);
+  const config = testConfig(db, dir, {app: {id: db.appID, publications: ['part_of_it']}});
+  await lastValueFrom(initialSync({config, log: silentLog, board: new StageBoard()}));
+  const replica = openReader(config.replica.file);
+  expect(replica.prepare('SELECT count(*) AS n, min(id) AS low, max(name) AS high FROM item').get()).toEqual({
+    n: 19_900,
+    low: 101,
+    high: 'name 9999',
+  });
+  expect(replica.prepare(`SELECT sql FROM sqlite_master WHERE name = 'item_pkey'`).get()).toBeTruthy();
+  replica.close();
+});
+
+test('a failed sync leaves neither file nor slot behind', async () => {
+  await using db =
+    await createDatabase(`CREATE TABLE bad (id int PRIMARY KEY, t text); INSERT INTO bad VALUES (1, 'x');
+    CREATE TABLE "no good!" (id int PRIMARY KEY)`);
+  const config = testConfig(db, dir);
+  await expect(lastValueFrom(initialSync({config, log: silentLog, board: new StageBoard()}))).rejects.toThrow(
+    /"no good!"/,
+  );
+  expect(existsSync(config.replica.file)).toBe(false);
+  const {rows} = await db.query(
+    'SELECT slot_name FROM pg_replication_slots WHERE database = current_database()',
+  );
+  expect(rows).toEqual([]);
+});
+
+test('says what is wrong with the upstream', async () => {
+  await using db = await createDatabase();
+  const config = testConfig(db, dir, {app: {id: db.appID, publications: ['missing']}});
+  await expect(lastValueFrom(initialSync({config, log: silentLog, board: new StageBoard()}))).rejects.toThrow(
+    /Publication "missing" does not exist/,
+  );
+  const nowhere = testConfig(db, dir);
+  await expect(
+    lastValueFrom(
+      initialSync({
+        config: {...nowhere, upstream: {...nowhere.upstream, db: 'postgres://u:secret@127.0.0.1:1/x'}},
+        log: silentLog,
+        board: new StageBoard(),
+      }),
+    ),
+  ).rejects.toThrow(/^Cannot connect to PostgreSQL at 127.0.0.1:1\/x .*nothing listens there/);
+});
