@@ -39,6 +39,7 @@ export const recordTable = (db: Database, table: PublishedTable): void => {
       rowKey: Object.fromEntries(
         table.primaryKey.map(key => [key, {attNum: table.columns.find(c => c.name === key)?.pos}]),
       ),
+      columns: table.columns,
     }),
   );
 };

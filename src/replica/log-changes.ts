@@ -1,0 +1,50 @@
+import type {Database, Statement} from 'better-sqlite3';
+import type {Version} from '../pg/lsn.ts';
+import type {SqliteValue} from './table-spec.ts';
+
+/** Key of a row as `_zero.changeLog2.rowKey` holds it: JSON with sorted columns; big integers bare. */
+export const rowKeyText = (columns: readonly string[], values: readonly SqliteValue[]): string => {
+  let text = '{';
+  for (let i = 0; i < columns.length; i++) {
+    const value = values[i]!;
+    text += `${i ? ',' : ''}${JSON.stringify(columns[i])}:${typeof value === 'bigint' ? value : JSON.stringify(value)}`;
+  }
+  return `${text}}`;
+};
+
+/**
+ * Writes the by-version index of changed rows that workers advance by (replication.md §5.1). At most one entry per row,
+ * the latest; `pos` restarts with each version, −1 for entries that concern a whole table.
+ */
+export class ChangeLogWriter {
+  readonly #write: Statement;
+  #version: Version = '';
+  #pos = 0;
+
+  constructor(db: Database) {
+    this.#write = db.prepare(
+      `INSERT OR REPLACE INTO "_zero.changeLog2" (stateVersion, pos, "table", rowKey, op) VALUES (?, ?, ?, ?, ?)`,
+    );
+  }
+
+  begin(version: Version): void {
+    if (version !== this.#version) this.#pos = 0;
+    this.#version = version;
+  }
+
+  set(table: string, rowKey: string): void {
+    this.#write.run(this.#version, this.#pos++, table, rowKey, 's');
+  }
+
+  delete(table: string, rowKey: string): void {
+    this.#write.run(this.#version, this.#pos++, table, rowKey, 'd');
+  }
+
+  truncate(table: string): void {
+    this.#write.run(this.#version, -1, table, this.#version, 't');
+  }
+
+  reset(table: string): void {
+    this.#write.run(this.#version, -1, table, this.#version, 'r');
+  }
+}
