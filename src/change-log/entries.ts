@@ -1,6 +1,6 @@
-import type {Applied} from '../replication/apply.ts';
 import {versionOfLsn} from '../pg/lsn.ts';
 import type {Change} from '../pgoutput/messages.ts';
+import type {Applied} from '../replication/apply.ts';
 
 /** One row of the change log (replication.md §6.1, §6.2). `change` is JSON text. */
 export interface LogEntry {

@@ -22,7 +22,9 @@ export const openChangeLog = async (pool: pg.Pool, identity: ChangeLogIdentity):
   const client = await pool.connect();
   try {
     await client.query('BEGIN');
-    await client.query(`SELECT pg_advisory_xact_lock(hashtext(${literal(`migrate-schema:${identity.shard}/cdc`)}))`);
+    await client.query(
+      `SELECT pg_advisory_xact_lock(hashtext(${literal(`migrate-schema:${identity.shard}/cdc`)}))`,
+    );
     await client.query(`
       CREATE SCHEMA IF NOT EXISTS ${cdc};
       CREATE TABLE IF NOT EXISTS ${cdc}."changeLog" (
@@ -46,10 +48,10 @@ export const openChangeLog = async (pool: pg.Pool, identity: ChangeLogIdentity):
       await client.query(
         `TRUNCATE ${cdc}."replicationState", ${cdc}."changeLog", ${cdc}."replicationConfig", ${cdc}."tableMetadata", ${cdc}."backfilling"`,
       );
-      await client.query(`INSERT INTO ${cdc}."replicationConfig" ("replicaVersion", publications) VALUES ($1, $2)`, [
-        identity.replicaVersion,
-        identity.publications,
-      ]);
+      await client.query(
+        `INSERT INTO ${cdc}."replicationConfig" ("replicaVersion", publications) VALUES ($1, $2)`,
+        [identity.replicaVersion, identity.publications],
+      );
       await client.query(`INSERT INTO ${cdc}."replicationState" ("lastWatermark") VALUES ($1)`, [last]);
       // The minimum of the log is the oldest position to resume from, so it is never empty.
       await client.query(

@@ -98,7 +98,11 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
         timer = setInterval(() => {
           const silent = Date.now() - lastByteMs;
           if (options.inboundTimeoutMs && !paused && silent > options.inboundTimeoutMs)
-            return fail(new UpstreamUnreachable(`PostgreSQL sent nothing for ${silent} ms; the connection is given up.`));
+            return fail(
+              new UpstreamUnreachable(
+                `PostgreSQL sent nothing for ${silent} ms; the connection is given up.`,
+              ),
+            );
           status(!paused);
         }, STATUS_EVERY_MS);
       });
@@ -122,11 +126,19 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
 const classify = (error: unknown, slot: string): unknown => {
   const code = (error as {code?: string}).code;
   if (code === '55000' || code === '42704')
-    return new SlotUnusable(`The replication slot ${slot} cannot be used any more (${(error as Error).message}).`, {cause: error});
+    return new SlotUnusable(
+      `The replication slot ${slot} cannot be used any more (${(error as Error).message}).`,
+      {cause: error},
+    );
   if (code === '57P01' && /terminat/.test((error as Error).message))
-    return new TakenOver(`The replication stream of slot ${slot} was ended by an administrator or another replication-manager.`, {
-      cause: error,
-    });
+    return new TakenOver(
+      `The replication stream of slot ${slot} was ended by an administrator or another replication-manager.`,
+      {
+        cause: error,
+      },
+    );
   if (error instanceof UpstreamUnreachable) return error;
-  return new UpstreamUnreachable(`The replication stream broke (${code ?? (error as Error).message}).`, {cause: error});
+  return new UpstreamUnreachable(`The replication stream broke (${code ?? (error as Error).message}).`, {
+    cause: error,
+  });
 };

@@ -23,7 +23,8 @@ export class PgoutputDecoder {
         replyRequested: frame[17] === 1,
         bytes: frame.length,
       };
-    if (kind !== 0x77 /* w */) throw new StreamUndecodable(`Unknown replication frame 0x${kind?.toString(16)}.`);
+    if (kind !== 0x77 /* w */)
+      throw new StreamUndecodable(`Unknown replication frame 0x${kind?.toString(16)}.`);
     return this.#message(new Reader(frame, XLOG_HEADER_BYTES), frame.length);
   }
 
@@ -36,7 +37,12 @@ export class PgoutputDecoder {
         reader.skip(1);
         const commitLsn = reader.uint64();
         reader.skip(8);
-        return {tag: 'commit', commitLsn, commitTimeMs: Number((reader.uint64() + PG_EPOCH_US) / 1000n), bytes};
+        return {
+          tag: 'commit',
+          commitLsn,
+          commitTimeMs: Number((reader.uint64() + PG_EPOCH_US) / 1000n),
+          bytes,
+        };
       }
       case 'R': {
         const relation = this.#relation(reader);
@@ -140,7 +146,8 @@ class Reader {
     return true;
   }
   expect(marker: string): void {
-    if (!this.take(marker)) throw new StreamUndecodable(`A tuple marker "${marker}" is missing in the WAL stream.`);
+    if (!this.take(marker))
+      throw new StreamUndecodable(`A tuple marker "${marker}" is missing in the WAL stream.`);
   }
   tuple(): Tuple {
     const count = this.uint16();

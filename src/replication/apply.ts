@@ -22,8 +22,7 @@ export type Applied = Batch & {
  * watermark is written inside. Transactions at or below the watermark are skipped, so a repeated delivery is harmless.
  * Unsubscribing rolls an open transaction back. @throws SchemaChanged, StreamUndecodable, ReplicaUnwritable, ReplicaUnusable.
  */
-export const applyBatches =
-  (db: Database, watermark: Version): OperatorFunction<Batch, Applied> =>
+export const applyBatches = (db: Database, watermark: Version): OperatorFunction<Batch, Applied> =>
   transform(() => {
     const applier = new Applier(db, watermark);
     return batch => [applier.apply(batch)];
@@ -106,7 +105,8 @@ const classify = (error: unknown): unknown => {
   const {code = '', message} = error as {code?: string; message: string};
   if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB')
     return new ReplicaUnusable('The replica file is damaged.', {cause: error});
-  if (code.startsWith('SQLITE_')) return new ReplicaUnwritable(`The replica cannot be written (${code}: ${message}).`, {cause: error});
+  if (code.startsWith('SQLITE_'))
+    return new ReplicaUnwritable(`The replica cannot be written (${code}: ${message}).`, {cause: error});
   // What is left is a value that its codec does not understand; its text must not get into messages.
   return new StreamUndecodable('A value in the WAL stream cannot be converted.', {cause: error});
 };

@@ -30,7 +30,7 @@ export interface TransactionPart {
 export const batchTransactions = (partBytes: number): OperatorFunction<readonly WalMessage[], Batch> =>
   transform(() => {
     let commitLsn: Lsn | null = null;
-    let items: (TransactionPart['items'][number])[] = [];
+    let items: TransactionPart['items'][number][] = [];
     let bytes = 0;
 
     return function* (messages) {
@@ -48,7 +48,8 @@ export const batchTransactions = (partBytes: number): OperatorFunction<readonly 
             commitLsn = message.commitLsn;
             break;
           case 'commit':
-            if (commitLsn !== message.commitLsn) throw new StreamUndecodable('A commit does not match its begin.');
+            if (commitLsn !== message.commitLsn)
+              throw new StreamUndecodable('A commit does not match its begin.');
             done.push({commitLsn, commitTimeMs: message.commitTimeMs, items});
             doneBytes += bytes + message.bytes;
             commitLsn = null;

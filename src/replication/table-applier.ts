@@ -57,14 +57,18 @@ export class TableApplier {
   update(change: Extract<Change, {tag: 'update'}>, version: Version): void {
     this.#requireKey();
     // With an old row (identity FULL), unchanged TOAST values are found there.
-    const tuple = change.new.map((value, i) => (value === undefined ? change.old?.[i] ?? undefined : value));
+    const tuple = change.new.map((value, i) =>
+      value === undefined ? (change.old?.[i] ?? undefined) : value,
+    );
     const row = this.#values(tuple);
     const oldKey = change.old ? this.#key.map(i => this.#value(change.old!, i)) : this.#key.map(i => row[i]!);
     const written = tuple.flatMap((value, i) => (value === undefined ? [] : [i]));
     const {changes} = this.#update(written).run(...written.map(i => row[i]!), version, ...oldKey);
     if (changes === 0) {
       if (written.length < row.length)
-        throw new StreamUndecodable(`Table ${this.name} lacks a row that upstream updates; the replica has lost data.`);
+        throw new StreamUndecodable(
+          `Table ${this.name} lacks a row that upstream updates; the replica has lost data.`,
+        );
       this.#insert.run(...row, version);
     }
     const oldText = rowKeyText(this.#keyNames, oldKey);
@@ -100,7 +104,11 @@ export class TableApplier {
       if (tuple[i] === undefined || (columns && !columns.includes(i))) continue;
       const value = this.#value(tuple, i);
       const json =
-        typeof value === 'bigint' ? String(value) : Buffer.isBuffer(value) ? `"\\\\x${value.toString('hex')}"` : JSON.stringify(value);
+        typeof value === 'bigint'
+          ? String(value)
+          : Buffer.isBuffer(value)
+            ? `"\\\\x${value.toString('hex')}"`
+            : JSON.stringify(value);
       text += `${text.length > 1 ? ',' : ''}${JSON.stringify(this.#relation.columns[i]!.name)}:${json}`;
     }
     return `${text}}`;
@@ -150,7 +158,9 @@ export class TableApplier {
 
   #requireKey(): void {
     if (!this.#key.length)
-      throw new StreamUndecodable(`Cannot replicate updates of table ${this.name} without a PRIMARY KEY or UNIQUE INDEX.`);
+      throw new StreamUndecodable(
+        `Cannot replicate updates of table ${this.name} without a PRIMARY KEY or UNIQUE INDEX.`,
+      );
   }
 }
 
@@ -163,15 +173,20 @@ const replicatedColumns = (db: Database, relation: Relation): PublishedColumn[] 
     )
     .get(relation.schema, relation.name);
   if (!row) throw new SchemaChanged(`Table ${name} is new in the publication.`);
-  const {relationOID, columns} = JSON.parse(row.upstreamMetadata) as {relationOID: number; columns: PublishedColumn[]};
+  const {relationOID, columns} = JSON.parse(row.upstreamMetadata) as {
+    relationOID: number;
+    columns: PublishedColumn[];
+  };
   if (relationOID !== relation.oid) throw new SchemaChanged(`Table ${name} was dropped and created again.`);
   const byName = new Map(columns.map(column => [column.name, column]));
   for (const column of relation.columns) {
     const known = byName.get(column.name);
     if (!known) throw new SchemaChanged(`Column ${name}.${column.name} is new.`);
-    if (known.typeOid !== column.typeOid) throw new SchemaChanged(`Column ${name}.${column.name} changed its type.`);
+    if (known.typeOid !== column.typeOid)
+      throw new SchemaChanged(`Column ${name}.${column.name} changed its type.`);
   }
-  if (relation.columns.length !== columns.length) throw new SchemaChanged(`Columns of table ${name} were dropped.`);
+  if (relation.columns.length !== columns.length)
+    throw new SchemaChanged(`Columns of table ${name} were dropped.`);
   return relation.columns.map(column => byName.get(column.name)!);
 };
 

@@ -1,0 +1,127 @@
+import type {Database} from 'better-sqlite3';
+import type pg from 'pg';
+import {filter, finalize, map, merge, type Observable, Subject, share} from 'rxjs';
+import {teeToChangeLog} from '../src/change-log/tee.ts';
+import {type StageBoard, stages} from '../src/flow/stage.ts';
+import {transform} from '../src/flow/transform.ts';
+import type {Version} from '../src/pg/lsn.ts';
+import {lsnOfVersion} from '../src/pg/lsn.ts';
+import {type WalControl, type WalFrames, walSource} from '../src/pg/wal-source.ts';
+import {PgoutputDecoder} from '../src/pgoutput/decode.ts';
+import type {WalMessage} from '../src/pgoutput/messages.ts';
+import {checkpoint} from '../src/replica/checkpoint.ts';
+import {acknowledge} from '../src/replication/acknowledge.ts';
+import {type Applied, applyBatches} from '../src/replication/apply.ts';
+import {type Batch, batchTransactions} from '../src/replication/batch.ts';
+import type {VersionReady} from '../src/sync/types.ts';
+
+/** Bytes of one transaction held before it goes on in parts. */
+const PART_BYTES = 4 * 1024 * 1024;
+/** Bytes of applied batches that wait for the change log before the WAL is paused. */
+const TEE_BYTES = 16 * 1024 * 1024;
+const CHECKPOINT_BYTES = 8 * 1024 * 1024;
+
+export interface ReplicationDeps {
+  readonly board: StageBoard;
+  readonly db: Database;
+  readonly watermark: Version;
+  readonly upstreamUrl: string;
+  readonly slot: string;
+  readonly publications: readonly string[];
+  readonly inboundTimeoutMs: number;
+  readonly changeLog: {
+    readonly pool: pg.Pool;
+    readonly shard: string;
+    readonly owner: string;
+    readonly last: Version;
+    readonly batchSize: number;
+    readonly statementTimeoutMs: number;
+  };
+}
+
+export type ReplicationEvent =
+  | {readonly type: 'version-ready'; readonly ready: VersionReady}
+  | {readonly type: 'acknowledged'; readonly lsn: bigint}
+  | {readonly type: 'checkpointed'};
+
+/**
+ * The chain from the slot to the replica: frames → decode → batch → apply, and from there at once to the workers
+ * (version-ready) and through the change-log tee to the acknowledgement. Runs until unsubscribed or failed; errors carry
+ * their recovery. Every stage is synchronous but the tee, whose queue pauses the source.
+ */
+export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent> => {
+  const stage = stages(deps.board, 'replication');
+  let control: WalControl | null = null;
+  const checkpointed = new Subject<ReplicationEvent>();
+  const from = deps.watermark < deps.changeLog.last ? deps.watermark : deps.changeLog.last;
+
+  const applied = walSource({
+    url: deps.upstreamUrl,
+    slot: deps.slot,
+    publications: deps.publications,
+    start: lsnOfVersion(from) + 1n,
+    inboundTimeoutMs: deps.inboundTimeoutMs,
+    onOpen: opened => {
+      control = opened;
+    },
+  }).pipe(
+    stage('decode', decode(), frameBytes),
+    stage('batch', batchTransactions(PART_BYTES)),
+    stage('apply', applyBatches(deps.db, deps.watermark), (batch: Batch) => batch.bytes),
+    checkpoint<Applied>(deps.db, CHECKPOINT_BYTES, () => checkpointed.next({type: 'checkpointed'})),
+    share(),
+  );
+
+  const ready = applied.pipe(
+    filter(batch => batch.version !== null),
+    map(
+      (batch): ReplicationEvent => ({
+        type: 'version-ready',
+        ready: {
+          version: batch.version!,
+          upstreamCommitTimeMs: batch.upstreamCommitTimeMs,
+          readyTimeMs: Date.now(),
+        },
+      }),
+    ),
+  );
+
+  const acknowledged = applied.pipe(
+    stage(
+      'tee',
+      teeToChangeLog({
+        ...deps.changeLog,
+        limitBytes: TEE_BYTES,
+        pause: () => control?.pause(),
+        resume: () => control?.resume(),
+      }),
+      batch => batch.bytes,
+    ),
+    stage(
+      'ack',
+      acknowledge(`${deps.db.name}-wal`, lsn => control?.acknowledge(lsn)),
+    ),
+    map((lsn): ReplicationEvent => ({type: 'acknowledged', lsn})),
+  );
+
+  return merge(ready, acknowledged, checkpointed).pipe(
+    finalize(() => {
+      if (deps.db.inTransaction) deps.db.exec('ROLLBACK');
+    }),
+  );
+};
+
+const decode = () =>
+  transform<WalFrames, readonly WalMessage[]>(() => {
+    const decoder = new PgoutputDecoder();
+    return frames => {
+      const messages: WalMessage[] = [];
+      for (const frame of frames) {
+        const message = decoder.decode(frame);
+        if (message) messages.push(message);
+      }
+      return messages.length ? [messages] : [];
+    };
+  });
+
+const frameBytes = (frames: WalFrames): number => frames.reduce((sum, frame) => sum + frame.length, 0);
