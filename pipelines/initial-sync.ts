@@ -229,6 +229,21 @@ const publish = async (session: Session, config: ZeroConfig) => {
   );
   deleteReplica(config.replica.file);
   renameSync(session.tempFile, config.replica.file);
+  await dropOlderReplicas(session.client, shardName(config), session.context.replicaID);
+};
+
+/** Slots of replicas that this one replaces would hold WAL for ever; one still in use is left to its owner. */
+const dropOlderReplicas = async (client: pg.Client, shard: string, replicaID: string) => {
+  const {rows} = await client.query<{id: string; slot: string | null}>(
+    `SELECT r."id", r."slot" FROM ${ident(shard)}."replicas" r
+     WHERE r."rank" < (SELECT "rank" FROM ${ident(shard)}."replicas" WHERE "id" = $1)
+       AND NOT EXISTS (SELECT 1 FROM pg_replication_slots s WHERE s.slot_name = r."slot" AND s.active)`,
+    [replicaID],
+  );
+  for (const {id, slot} of rows) {
+    if (slot) await dropSlot(client, slot);
+    await client.query(`DELETE FROM ${ident(shard)}."replicas" WHERE "id" = $1`, [id]);
+  }
 };
 
 const discard = async (session: Session, config: ZeroConfig, log: Log) => {
