@@ -1,0 +1,137 @@
+import {PipelineBug, QueryError} from '../errors.ts';
+import {ident} from '../pg/identifier.ts';
+import type {ColumnSpec, SqliteValue} from '../replica/table-spec.ts';
+import type {Condition, LiteralValue, SimpleCondition} from './ast.ts';
+import {FALSE, type Fragment, fragment, join, TRUE, wrap} from './fragment.ts';
+import {checkPattern, likeToRegExp} from './like.ts';
+import {columnOf, comparable, type NodePlan} from './plan.ts';
+
+type Scalar = string | number | boolean;
+
+/**
+ * `where` of a node as SQL over the table alias `alias`, EXISTS included. Truth is two-valued: unknown is false, as in a
+ * positive WHERE (zql.md §1.2, §4.2). Literals are bound, so that queries differing in them share their text.
+ * @throws QueryError for an operand of the wrong type.
+ */
+export const compileWhere = (node: NodePlan, alias: string): Fragment => {
+  let nextExists = 0;
+  const compile = (condition: Condition): Fragment => {
+    switch (condition.type) {
+      case 'and':
+      case 'or': {
+        const parts = condition.conditions.map(compile);
+        if (parts.length === 0) return condition.type === 'and' ? TRUE : FALSE;
+        return wrap('(', join(parts, condition.type === 'and' ? ' AND ' : ' OR '), ')');
+      }
+      case 'correlatedSubquery': {
+        const child = node.exists[nextExists++];
+        if (!child) throw new PipelineBug('an EXISTS without its node');
+        const test = compileExists(child, alias);
+        return condition.op === 'EXISTS' ? test : wrap('NOT ', test, '');
+      }
+      case 'simple':
+        return compileSimple(node, condition, alias);
+    }
+  };
+  return node.where ? compile(node.where) : TRUE;
+};
+
+/** `EXISTS (…)` of a child for a row of its parent. Null keys match nothing, as SQL's `=` has it. */
+const compileExists = (child: NodePlan, parentAlias: string): Fragment => {
+  if (child.limit === 0) return FALSE;
+  const alias = `${parentAlias}x${child.index}`;
+  const correlation = child.childField.map(
+    (field, i) => `${alias}.${ident(field)} = ${parentAlias}.${ident(child.parentField[i]!)}`,
+  );
+  return wrap(
+    `EXISTS (SELECT 1 FROM ${ident(child.table.name)} ${alias} WHERE ${correlation.join(' AND ')} AND `,
+    compileWhere(child, alias),
+    ')',
+  );
+};
+
+const compileSimple = (node: NodePlan, {left, op, right}: SimpleCondition, alias: string): Fragment => {
+  if (left.type === 'static' || right.type === 'static') throw new PipelineBug('a static parameter was not bound');
+  if (left.type === 'literal') return constantTruth(left.value, op, right.value) ? TRUE : FALSE;
+  const column = columnOf(node.table, left.name);
+  const sql = `${alias}.${ident(left.name)}`;
+  const {value} = right;
+  if (op === 'IS' || op === 'IS NOT') {
+    if (Array.isArray(value)) throw new QueryError(`${op} takes a single value, not a list.`);
+    if (value === null) return fragment(`${sql} ${op} NULL`);
+    comparable(node.table, left.name, 'compared');
+    if (!fits(column, value as Scalar)) return op === 'IS' ? FALSE : TRUE;
+    return fragment(`${sql} ${op} ?`, bind(value as Scalar));
+  }
+  if (value === null) return FALSE;
+  comparable(node.table, left.name, 'compared');
+  switch (op) {
+    case 'IN':
+    case 'NOT IN': {
+      if (!Array.isArray(value)) throw new QueryError(`${op} takes a list of values.`);
+      const values = (value as readonly Scalar[]).filter(item => fits(column, item)).map(bind);
+      if (op === 'IN')
+        return values.length ? fragment(`${sql} IN (SELECT value FROM json_each(?))`, JSON.stringify(values)) : FALSE;
+      return values.length
+        ? fragment(
+            `(${sql} IS NOT NULL AND ${sql} NOT IN (SELECT value FROM json_each(?)))`,
+            JSON.stringify(values),
+          )
+        : fragment(`${sql} IS NOT NULL`);
+    }
+    case 'LIKE':
+    case 'NOT LIKE':
+    case 'ILIKE':
+    case 'NOT ILIKE': {
+      if (column.zqlType !== 'string' || typeof value !== 'string')
+        throw new QueryError(`${op} needs a string column and a string pattern; "${node.table.name}.${left.name}" is ${column.zqlType}.`);
+      checkPattern(value);
+      if (op === 'LIKE' || op === 'NOT LIKE') return fragment(`${sql} ${op} ? ESCAPE '\\'`, value);
+      return fragment(`zs_lower(${sql}) ${op === 'ILIKE' ? 'LIKE' : 'NOT LIKE'} ? ESCAPE '\\'`, value.toLowerCase());
+    }
+    default: {
+      if (Array.isArray(value)) throw new QueryError(`${op} takes a single value, not a list.`);
+      const scalar = value as Scalar;
+      if (fits(column, scalar)) return fragment(`${sql} ${op} ?`, bind(scalar));
+      if (op === '=') return FALSE;
+      if (op === '!=') return fragment(`${sql} IS NOT NULL`);
+      throw new QueryError(`"${node.table.name}.${left.name}" is ${column.zqlType} and cannot be compared with a ${typeof scalar}.`);
+    }
+  }
+};
+
+const fits = (column: ColumnSpec, value: Scalar): boolean => typeof value === column.zqlType;
+
+/** SQLite has no booleans; better-sqlite3 binds none. */
+const bind = (value: Scalar): SqliteValue & (string | number) => (typeof value === 'boolean' ? Number(value) : value);
+
+/** A condition between two literals, as permission rules with bound parameters give (zql.md §1.2). */
+const constantTruth = (left: LiteralValue['value'], op: SimpleCondition['op'], right: LiteralValue['value']): boolean => {
+  if (op === 'IS') return left === right;
+  if (op === 'IS NOT') return left !== right;
+  if (left === null || right === null) return false;
+  switch (op) {
+    case '=':
+      return left === right;
+    case '!=':
+      return left !== right;
+    case 'IN':
+      return Array.isArray(right) && right.includes(left as Scalar);
+    case 'NOT IN':
+      return Array.isArray(right) && !right.includes(left as Scalar);
+    case 'LIKE':
+    case 'NOT LIKE':
+    case 'ILIKE':
+    case 'NOT ILIKE': {
+      if (typeof left !== 'string' || typeof right !== 'string') throw new QueryError(`${op} needs strings.`);
+      checkPattern(right);
+      const ignoreCase = op.endsWith('ILIKE');
+      return likeToRegExp(right, ignoreCase).test(ignoreCase ? left.toLowerCase() : left) !== op.startsWith('NOT');
+    }
+    default: {
+      if (typeof left !== typeof right) throw new QueryError(`${op} cannot compare a ${typeof left} with a ${typeof right}.`);
+      const order = left < right ? -1 : left > right ? 1 : 0;
+      return op === '<' ? order < 0 : op === '<=' ? order <= 0 : op === '>' ? order > 0 : order >= 0;
+    }
+  }
+};
