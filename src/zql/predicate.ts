@@ -1,0 +1,61 @@
+import type {SqliteValue} from '../replica/table-spec.ts';
+import type {Condition, SimpleCondition} from './ast.ts';
+import {compareValues} from './compare.ts';
+import {likeToRegExp} from './like.ts';
+
+/** A row as SQLite stores it. */
+export type StoredRow = Readonly<Record<string, SqliteValue>>;
+export type Predicate = (row: StoredRow) => boolean;
+
+const ALWAYS: Predicate = () => true;
+
+/**
+ * The part of a condition that a row alone decides, every EXISTS taken for true: a superset of the rows that match. Spares
+ * SQLite the changes that cannot concern a node. The condition must have been compiled to SQL, which checks its types.
+ */
+export const compileSuperset = (condition: Condition | undefined): Predicate => {
+  if (!condition || condition.type === 'correlatedSubquery') return ALWAYS;
+  if (condition.type === 'simple') return compileSimple(condition);
+  const parts = condition.conditions.map(compileSuperset);
+  return condition.type === 'and' ? row => parts.every(part => part(row)) : row => parts.some(part => part(row));
+};
+
+const stored = (value: unknown): SqliteValue => (typeof value === 'boolean' ? Number(value) : (value as SqliteValue));
+
+const compileSimple = ({left, op, right}: SimpleCondition): Predicate => {
+  if (left.type !== 'column' || right.type === 'static') return ALWAYS;
+  const {name} = left;
+  if (op === 'IS' || op === 'IS NOT') {
+    const wanted = stored(right.value);
+    return op === 'IS' ? row => row[name] === wanted : row => row[name] !== wanted;
+  }
+  if (right.value === null) return () => false;
+  if (op === 'IN' || op === 'NOT IN') {
+    const values = new Set((right.value as readonly unknown[]).map(stored));
+    return row => row[name] !== null && values.has(row[name]!) === (op === 'IN');
+  }
+  if (op.endsWith('LIKE')) {
+    const ignoreCase = op.endsWith('ILIKE');
+    const pattern = likeToRegExp(String(right.value), ignoreCase);
+    const wanted = !op.startsWith('NOT');
+    return row => {
+      const value = row[name];
+      return typeof value === 'string' && pattern.test(ignoreCase ? value.toLowerCase() : value) === wanted;
+    };
+  }
+  const wanted = stored(right.value);
+  const test = COMPARISONS[op];
+  return row => {
+    const value = row[name]!;
+    return value !== null && (test === undefined || test(compareValues(value, wanted)));
+  };
+};
+
+const COMPARISONS: Readonly<Record<string, (order: number) => boolean>> = {
+  '=': order => order === 0,
+  '!=': order => order !== 0,
+  '<': order => order < 0,
+  '<=': order => order <= 0,
+  '>': order => order > 0,
+  '>=': order => order >= 0,
+};

@@ -1,0 +1,68 @@
+import {ident, literal} from '../pg/identifier.ts';
+import type {ColumnSpec, TableSpec} from '../replica/table-spec.ts';
+import {columnOf} from './plan.ts';
+
+/** Types whose values SQLite may hold as REAL although they are whole: `1.0` and `1` must be the same key text. */
+const MAYBE_REAL = new Set(['float4', 'float8', 'numeric', 'date', 'timestamp', 'timestamptz', 'time', 'timetz']);
+const MAYBE_UNSAFE = new Set(['int8', 'numeric']);
+
+/** JSON text of a row in wire form: every synced column (zql.md §4.5). Fails on an integer beyond ±(2^53 − 1). */
+export const rowJson = (table: TableSpec, alias: string): string =>
+  `json_object(${table.columns
+    .filter(column => column.zqlType !== null)
+    .map(column => `${literal(column.name)}, ${wireValue(table, column, alias)}`)
+    .join(', ')})`;
+
+const wireValue = (table: TableSpec, column: ColumnSpec, alias: string): string => {
+  const sql = `${alias}.${ident(column.name)}`;
+  switch (column.zqlType) {
+    case 'boolean':
+      return `json(CASE ${sql} WHEN 0 THEN 'false' WHEN 1 THEN 'true' END)`;
+    case 'json':
+      return `json(${sql})`;
+    case 'number':
+      if (!MAYBE_UNSAFE.has(column.upstreamType)) return sql;
+      return `CASE WHEN ${sql} IS NULL OR ${sql} BETWEEN -9007199254740991 AND 9007199254740991 OR typeof(${sql}) = 'real'
+        THEN ${sql} ELSE zs_unsafe(${literal(`${table.name}.${column.name}`)}) END`;
+    default:
+      return sql;
+  }
+};
+
+const plainNumber = (column: ColumnSpec, sql: string): string =>
+  MAYBE_REAL.has(column.upstreamType)
+    ? `CASE WHEN ${sql} = CAST(${sql} AS INTEGER) THEN CAST(${sql} AS INTEGER) ELSE ${sql} END`
+    : sql;
+
+/** The key object in wire form, columns sorted: `{"id":"i1"}`. Equal to what `rowId` makes of the same values. */
+export const keyJson = (table: TableSpec, key: readonly string[], alias: string): string =>
+  `json_object(${[...key]
+    .sort()
+    .map(name => {
+      const column = columnOf(table, name);
+      const sql = `${alias}.${ident(name)}`;
+      const value = column.zqlType === 'boolean' ? wireValue(table, column, alias) : plainNumber(column, sql);
+      return `${literal(name)}, ${value}`;
+    })
+    .join(', ')})`;
+
+/**
+ * A tuple of stored values as JSON array text, the identity of a correlation key; NULL if any is null, since such a key
+ * matches nothing.
+ */
+export const tupleJson = (table: TableSpec, columns: readonly string[], alias: string): string => {
+  const values = columns.map(name => plainNumber(columnOf(table, name), `${alias}.${ident(name)}`));
+  const anyNull = columns.map(name => `${alias}.${ident(name)} IS NULL`).join(' OR ');
+  return `CASE WHEN ${anyNull} THEN NULL ELSE json_array(${values.join(', ')}) END`;
+};
+
+/** `columns` of `alias` are among the tuples of one JSON parameter: an array of arrays. */
+export const inTuples = (columns: readonly string[], alias: string): string => {
+  const names = columns.map(name => `${alias}.${ident(name)}`);
+  return columns.length === 1
+    ? `${names[0]} IN (SELECT value->>0 FROM json_each(?))`
+    : `(${names.join(', ')}) IN (SELECT ${columns.map((_, i) => `value->>${i}`).join(', ')} FROM json_each(?))`;
+};
+
+/** JSON array of tuples already in JSON text. */
+export const tupleList = (tuples: Iterable<string>): string => `[${[...tuples].join()}]`;
