@@ -39,7 +39,9 @@ export const readChanges = (
   wanted: (table: string) => boolean,
 ): Changes => {
   const entries = current
-    .prepare('SELECT "table", rowKey, op FROM "_zero.changeLog2" WHERE stateVersion > ? ORDER BY stateVersion, pos')
+    .prepare(
+      'SELECT "table", rowKey, op FROM "_zero.changeLog2" WHERE stateVersion > ? ORDER BY stateVersion, pos',
+    )
     .raw(false)
     .all(from) as LogRow[];
   const rows: RowChange[] = [];
@@ -62,7 +64,11 @@ export const readChanges = (
   return {rows, wholeTables, schemaChanged, touchedTables};
 };
 
-const readStored = (snapshot: Snapshot, table: string, key: Readonly<Record<string, SqliteValue>>): StoredRow | null => {
+const readStored = (
+  snapshot: Snapshot,
+  table: string,
+  key: Readonly<Record<string, SqliteValue>>,
+): StoredRow | null => {
   const columns = Object.keys(key);
   const row = snapshot
     .prepare(`SELECT * FROM ${ident(table)} WHERE ${columns.map(name => `${ident(name)} = ?`).join(' AND ')}`)

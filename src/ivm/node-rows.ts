@@ -1,5 +1,5 @@
-import type {Version} from '../pg/lsn.ts';
 import {ident} from '../pg/identifier.ts';
+import type {Version} from '../pg/lsn.ts';
 import type {Snapshot} from '../replica/snapshots.ts';
 import {type SqliteValue, VERSION_COLUMN} from '../replica/table-spec.ts';
 import {compileWhere} from '../zql/compile-condition.ts';
@@ -56,23 +56,33 @@ export class NodeSql {
   }
 
   /** All rows present for the keys (one key, `ROOT_KEY`, at the root). */
-  ofKeys(snapshot: Snapshot, keys: Iterable<string>): NodeRow[] {
+  ofKeys(
+    snapshot: Snapshot,
+    keys: Iterable<string>,
+  ): {rows: NodeRow[]; bound: readonly SqliteValue[] | null} {
     const {role, limit} = this.#plan;
-    if (limit === 0) return [];
-    if (role === 'root') return this.#read(snapshot, this.#byKeys, this.#where.params);
-    const list = tupleList(keys);
-    // The lateral form binds the keys before the condition, the plain one as well: they come first in both texts.
-    return this.#read(snapshot, this.#byKeys, [list, ...this.#where.params]);
+    if (limit === 0) return {rows: [], bound: null};
+    // The keys come first in both texts, the plain and the lateral one.
+    const params = role === 'root' ? this.#where.params : [tupleList(keys), ...this.#where.params];
+    const raw = this.#raw(snapshot, this.#byKeys, params);
+    return {rows: this.#rows(raw), bound: role === 'root' && limit !== null ? bound(raw.at(-1)) : null};
   }
 
   /** Which of the touched rows (identity tuples) match now, whatever their key and whether or not inside a window. */
   ofIdentities(snapshot: Snapshot, identities: Iterable<string>): NodeRow[] {
-    return this.#read(snapshot, this.#byIdentity, [tupleList(identities), ...this.#where.params]);
+    return this.#rows(this.#raw(snapshot, this.#byIdentity, [tupleList(identities), ...this.#where.params]));
   }
 
   /** Identity and correlation key of the rows whose truth may depend on the given keys of an EXISTS child. */
-  parentsOf(snapshot: Snapshot, child: NodePlan, keys: Iterable<string>): {identity: string; key: string | null}[] {
-    const rows = snapshot.prepare(this.#parents.get(child)!).raw().all(tupleList(keys)) as [string, string | null][];
+  parentsOf(
+    snapshot: Snapshot,
+    child: NodePlan,
+    keys: Iterable<string>,
+  ): {identity: string; key: string | null}[] {
+    const rows = snapshot.prepare(this.#parents.get(child)!).raw().all(tupleList(keys)) as [
+      string,
+      string | null,
+    ][];
     return rows.map(([identity, key]) => ({identity, key: this.#plan.role === 'root' ? ROOT_KEY : key}));
   }
 
@@ -82,19 +92,23 @@ export class NodeSql {
     const order = compileOrder(this.#plan, role === 'root' || limit === null ? 't' : 'i');
     if (role === 'root')
       return `${select(this.#plan)} FROM ${name} t WHERE ${this.#where.sql}${limit === null ? '' : `${order} LIMIT ${limit}`}`;
-    if (limit === null) return `${select(this.#plan)} FROM ${name} t WHERE ${inTuples(childField, 't')} AND ${this.#where.sql}`;
+    if (limit === null)
+      return `${select(this.#plan)} FROM ${name} t WHERE ${inTuples(childField, 't')} AND ${this.#where.sql}`;
     // Per key the first rows only: SQLite walks `limit` index entries per key instead of reading all children.
     const correlation = childField.map((field, i) => `i.${ident(field)} = k.value->>${i}`).join(' AND ');
     return `${select(this.#plan)} FROM json_each(?) k JOIN ${name} t ON t.rowid IN
       (SELECT i.rowid FROM ${name} i WHERE ${correlation} AND ${this.#where.sql}${order} LIMIT ${limit})`;
   }
 
-  #read(snapshot: Snapshot, sql: string, params: readonly SqliteValue[]): NodeRow[] {
+  #raw(snapshot: Snapshot, sql: string, params: readonly SqliteValue[]): RawRow[] {
+    return snapshot.prepare(sql).raw().all(params) as RawRow[];
+  }
+
+  #rows(raw: readonly RawRow[]): NodeRow[] {
     const {table} = this.#plan;
     const minVersion = table.minRowVersion;
     const prefix = `${table.name}\0`;
-    const rows = snapshot.prepare(sql).raw().all(params) as (string | null)[][];
-    return rows.map(([put, version, keyText, key, ...childKeys]) => ({
+    return raw.map(([, put, version, keyText, key, ...childKeys]) => ({
       row: {
         id: (prefix + keyText!) as RowId,
         table: table.name,
@@ -107,9 +121,19 @@ export class NodeSql {
   }
 }
 
+/** Order columns as JSON (null unless a root window), row, version, identity, own key, key per emitted child. */
+type RawRow = (string | null)[];
+
+const bound = (last: RawRow | undefined): readonly SqliteValue[] | null =>
+  last?.[0] ? (JSON.parse(last[0]) as SqliteValue[]) : null;
+
 const select = (plan: NodePlan): string => {
   const {table, key, childField} = plan;
   const children = emittedChildren(plan).map(child => tupleJson(table, child.parentField, 't'));
   const own = childField.length ? tupleJson(table, childField, 't') : `'${ROOT_KEY}'`;
-  return `SELECT ${[rowJson(table, 't'), `COALESCE(t.${ident(VERSION_COLUMN)}, '')`, keyJson(table, key, 't'), own, ...children].join(', ')}`;
+  const order =
+    plan.role === 'root' && plan.limit !== null
+      ? `json_array(${plan.order.map(([name]) => `t.${ident(name)}`).join(', ')})`
+      : 'NULL';
+  return `SELECT ${[order, rowJson(table, 't'), `COALESCE(t.${ident(VERSION_COLUMN)}, '')`, keyJson(table, key, 't'), own, ...children].join(', ')}`;
 };

@@ -95,7 +95,9 @@ export class Routes<T> {
 
   concerns(table: string): boolean {
     const routes = this.#tables.get(table);
-    return routes !== undefined && (routes.constants.size > 0 || routes.demands.size > 0 || !routes.rest.empty);
+    return (
+      routes !== undefined && (routes.constants.size > 0 || routes.demands.size > 0 || !routes.rest.empty)
+    );
   }
 
   route(change: RowChange): Set<T> {

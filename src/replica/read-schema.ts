@@ -1,6 +1,6 @@
 import type {Database} from 'better-sqlite3';
-import {parseDeclaredType, zqlTypeOf} from '../pg/types.ts';
 import {VERSION_ZERO} from '../pg/lsn.ts';
+import {parseDeclaredType, zqlTypeOf} from '../pg/types.ts';
 import {HIDDEN_PREFIXES} from './metadata.ts';
 import {type ColumnSpec, type TableSpec, VERSION_COLUMN} from './table-spec.ts';
 
@@ -54,7 +54,9 @@ export const readTableSpecs = (db: Database): Map<string, TableSpec> => {
       index.columns.push(row.column);
       tableIndexes.set(row.name, index);
     }
-    const usable = new Set(visible.filter(c => c.notNull && c.zqlType !== null && c.zqlType !== 'json').map(c => c.name));
+    const usable = new Set(
+      visible.filter(c => c.notNull && c.zqlType !== null && c.zqlType !== 'json').map(c => c.name),
+    );
     specs.set(name, {
       name,
       columns: visible,

@@ -51,7 +51,8 @@ const compileExists = (child: NodePlan, parentAlias: string): Fragment => {
 };
 
 const compileSimple = (node: NodePlan, {left, op, right}: SimpleCondition, alias: string): Fragment => {
-  if (left.type === 'static' || right.type === 'static') throw new PipelineBug('a static parameter was not bound');
+  if (left.type === 'static' || right.type === 'static')
+    throw new PipelineBug('a static parameter was not bound');
   if (left.type === 'literal') return constantTruth(left.value, op, right.value) ? TRUE : FALSE;
   const column = columnOf(node.table, left.name);
   const sql = `${alias}.${ident(left.name)}`;
@@ -71,7 +72,9 @@ const compileSimple = (node: NodePlan, {left, op, right}: SimpleCondition, alias
       if (!Array.isArray(value)) throw new QueryError(`${op} takes a list of values.`);
       const values = (value as readonly Scalar[]).filter(item => fits(column, item)).map(bind);
       if (op === 'IN')
-        return values.length ? fragment(`${sql} IN (SELECT value FROM json_each(?))`, JSON.stringify(values)) : FALSE;
+        return values.length
+          ? fragment(`${sql} IN (SELECT value FROM json_each(?))`, JSON.stringify(values))
+          : FALSE;
       return values.length
         ? fragment(
             `(${sql} IS NOT NULL AND ${sql} NOT IN (SELECT value FROM json_each(?)))`,
@@ -84,10 +87,15 @@ const compileSimple = (node: NodePlan, {left, op, right}: SimpleCondition, alias
     case 'ILIKE':
     case 'NOT ILIKE': {
       if (column.zqlType !== 'string' || typeof value !== 'string')
-        throw new QueryError(`${op} needs a string column and a string pattern; "${node.table.name}.${left.name}" is ${column.zqlType}.`);
+        throw new QueryError(
+          `${op} needs a string column and a string pattern; "${node.table.name}.${left.name}" is ${column.zqlType}.`,
+        );
       checkPattern(value);
       if (op === 'LIKE' || op === 'NOT LIKE') return fragment(`${sql} ${op} ? ESCAPE '\\'`, value);
-      return fragment(`zs_lower(${sql}) ${op === 'ILIKE' ? 'LIKE' : 'NOT LIKE'} ? ESCAPE '\\'`, value.toLowerCase());
+      return fragment(
+        `zs_lower(${sql}) ${op === 'ILIKE' ? 'LIKE' : 'NOT LIKE'} ? ESCAPE '\\'`,
+        value.toLowerCase(),
+      );
     }
     default: {
       if (Array.isArray(value)) throw new QueryError(`${op} takes a single value, not a list.`);
@@ -95,7 +103,9 @@ const compileSimple = (node: NodePlan, {left, op, right}: SimpleCondition, alias
       if (fits(column, scalar)) return fragment(`${sql} ${op} ?`, bind(scalar));
       if (op === '=') return FALSE;
       if (op === '!=') return fragment(`${sql} IS NOT NULL`);
-      throw new QueryError(`"${node.table.name}.${left.name}" is ${column.zqlType} and cannot be compared with a ${typeof scalar}.`);
+      throw new QueryError(
+        `"${node.table.name}.${left.name}" is ${column.zqlType} and cannot be compared with a ${typeof scalar}.`,
+      );
     }
   }
 };
@@ -103,10 +113,15 @@ const compileSimple = (node: NodePlan, {left, op, right}: SimpleCondition, alias
 const fits = (column: ColumnSpec, value: Scalar): boolean => typeof value === column.zqlType;
 
 /** SQLite has no booleans; better-sqlite3 binds none. */
-const bind = (value: Scalar): SqliteValue & (string | number) => (typeof value === 'boolean' ? Number(value) : value);
+const bind = (value: Scalar): SqliteValue & (string | number) =>
+  typeof value === 'boolean' ? Number(value) : value;
 
 /** A condition between two literals, as permission rules with bound parameters give (zql.md §1.2). */
-const constantTruth = (left: LiteralValue['value'], op: SimpleCondition['op'], right: LiteralValue['value']): boolean => {
+const constantTruth = (
+  left: LiteralValue['value'],
+  op: SimpleCondition['op'],
+  right: LiteralValue['value'],
+): boolean => {
   if (op === 'IS') return left === right;
   if (op === 'IS NOT') return left !== right;
   if (left === null || right === null) return false;
@@ -126,10 +141,13 @@ const constantTruth = (left: LiteralValue['value'], op: SimpleCondition['op'], r
       if (typeof left !== 'string' || typeof right !== 'string') throw new QueryError(`${op} needs strings.`);
       checkPattern(right);
       const ignoreCase = op.endsWith('ILIKE');
-      return likeToRegExp(right, ignoreCase).test(ignoreCase ? left.toLowerCase() : left) !== op.startsWith('NOT');
+      return (
+        likeToRegExp(right, ignoreCase).test(ignoreCase ? left.toLowerCase() : left) !== op.startsWith('NOT')
+      );
     }
     default: {
-      if (typeof left !== typeof right) throw new QueryError(`${op} cannot compare a ${typeof left} with a ${typeof right}.`);
+      if (typeof left !== typeof right)
+        throw new QueryError(`${op} cannot compare a ${typeof left} with a ${typeof right}.`);
       const order = left < right ? -1 : left > right ? 1 : 0;
       return op === '<' ? order < 0 : op === '<=' ? order <= 0 : op === '>' ? order > 0 : order >= 0;
     }

@@ -19,7 +19,11 @@ export const compileStart = (node: NodePlan, alias: string): Fragment => {
     const value = row[name] ?? null;
     if (value !== null && typeof value !== column.zqlType)
       throw new QueryError(`The start bound of "${node.table.name}.${name}" is not a ${column.zqlType}.`);
-    return {sql: `${alias}.${ident(name)}`, direction, value: bind(value as string | number | boolean | null)};
+    return {
+      sql: `${alias}.${ident(name)}`,
+      direction,
+      value: bind(value as string | number | boolean | null),
+    };
   });
   const branches: Fragment[] = [];
   for (let i = 0; i < columns.length; i++) {
@@ -36,12 +40,14 @@ interface BoundColumn {
   readonly value: SqliteValue;
 }
 
-const bind = (value: string | number | boolean | null): SqliteValue => (typeof value === 'boolean' ? Number(value) : value);
+const bind = (value: string | number | boolean | null): SqliteValue =>
+  typeof value === 'boolean' ? Number(value) : value;
 
 const tie = ({sql, value}: BoundColumn): Fragment =>
   value === null ? fragment(`${sql} IS NULL`) : fragment(`${sql} IS ?`, value);
 
 const after = ({sql, direction, value}: BoundColumn): Fragment => {
-  if (direction === 'asc') return value === null ? fragment(`${sql} IS NOT NULL`) : fragment(`${sql} > ?`, value);
+  if (direction === 'asc')
+    return value === null ? fragment(`${sql} IS NOT NULL`) : fragment(`${sql} > ?`, value);
   return value === null ? FALSE : fragment(`(${sql} IS NULL OR ${sql} < ?)`, value);
 };

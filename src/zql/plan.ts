@@ -46,12 +46,17 @@ export const planQuery = (ast: AST, tables: ReadonlyMap<string, TableSpec>, keys
     const table = tableOf(ast.table, tables);
     const key = keys[ast.table] ?? table.keys[0];
     if (!key?.length)
-      throw new QueryError(`Table "${ast.table}" has no primary key or unique index on NOT NULL columns, so it cannot be synced.`);
+      throw new QueryError(
+        `Table "${ast.table}" has no primary key or unique index on NOT NULL columns, so it cannot be synced.`,
+      );
     for (const name of key) columnOf(table, name);
     checkLimit(ast.limit);
     for (const name of correlation?.childField ?? []) columnOf(table, name);
     for (const name of correlation?.parentField ?? []) columnOf(parent!, name);
-    if (correlation && (!correlation.childField.length || correlation.childField.length !== correlation.parentField.length))
+    if (
+      correlation &&
+      (!correlation.childField.length || correlation.childField.length !== correlation.parentField.length)
+    )
       throw new QueryError(`The correlation with "${ast.table}" is empty or of unequal length.`);
     for (const [name] of ast.orderBy ?? []) comparable(table, name, 'ordered by');
     if (role === 'exists' && ast.start) throw new QueryError('A start bound makes no sense within EXISTS.');
@@ -59,7 +64,15 @@ export const planQuery = (ast: AST, tables: ReadonlyMap<string, TableSpec>, keys
     const exists: NodePlan[] = [];
     for (const condition of existsConditions(ast.where)) {
       const {related} = condition;
-      exists.push(node(related.subquery, 'exists', related.correlation, table, emitted && related.system !== 'permissions'));
+      exists.push(
+        node(
+          related.subquery,
+          'exists',
+          related.correlation,
+          table,
+          emitted && related.system !== 'permissions',
+        ),
+      );
     }
     // Of two relationships with the same alias the last one counts, as it does for the client.
     const related = new Map<string, CorrelatedSubquery>();
@@ -90,7 +103,8 @@ export const planQuery = (ast: AST, tables: ReadonlyMap<string, TableSpec>, keys
 export function* existsConditions(condition: Condition | undefined): Generator<ExistsCondition> {
   if (!condition) return;
   if (condition.type === 'correlatedSubquery') yield condition;
-  else if (condition.type !== 'simple') for (const part of condition.conditions) yield* existsConditions(part);
+  else if (condition.type !== 'simple')
+    for (const part of condition.conditions) yield* existsConditions(part);
 }
 
 export function* allNodes(node: NodePlan): Generator<NodePlan> {
@@ -112,14 +126,17 @@ export const columnOf = (table: TableSpec, name: string): ColumnSpec => {
 /** @throws QueryError for columns that have no order: JSON. */
 export const comparable = (table: TableSpec, name: string, how: string): ColumnSpec => {
   const column = columnOf(table, name);
-  if (column.zqlType === 'json') throw new QueryError(`Column "${table.name}.${name}" is JSON and cannot be ${how}.`);
+  if (column.zqlType === 'json')
+    throw new QueryError(`Column "${table.name}.${name}" is JSON and cannot be ${how}.`);
   return column;
 };
 
 const tableOf = (name: string, tables: ReadonlyMap<string, TableSpec>): TableSpec => {
   const table = tables.get(name);
   if (table) return table;
-  throw new QueryError(`There is no table "${name}" in the replica. Is it published, and does the client use its server name?`);
+  throw new QueryError(
+    `There is no table "${name}" in the replica. Is it published, and does the client use its server name?`,
+  );
 };
 
 const completeOrder = (order: Ordering | undefined, key: readonly string[]): Ordering => {

@@ -17,10 +17,13 @@ export const compileSuperset = (condition: Condition | undefined): Predicate => 
   if (!condition || condition.type === 'correlatedSubquery') return ALWAYS;
   if (condition.type === 'simple') return compileSimple(condition);
   const parts = condition.conditions.map(compileSuperset);
-  return condition.type === 'and' ? row => parts.every(part => part(row)) : row => parts.some(part => part(row));
+  return condition.type === 'and'
+    ? row => parts.every(part => part(row))
+    : row => parts.some(part => part(row));
 };
 
-const stored = (value: unknown): SqliteValue => (typeof value === 'boolean' ? Number(value) : (value as SqliteValue));
+const stored = (value: unknown): SqliteValue =>
+  typeof value === 'boolean' ? Number(value) : (value as SqliteValue);
 
 const compileSimple = ({left, op, right}: SimpleCondition): Predicate => {
   if (left.type !== 'column' || right.type === 'static') return ALWAYS;

@@ -3,7 +3,16 @@ import type {ColumnSpec, TableSpec} from '../replica/table-spec.ts';
 import {columnOf} from './plan.ts';
 
 /** Types whose values SQLite may hold as REAL although they are whole: `1.0` and `1` must be the same key text. */
-const MAYBE_REAL = new Set(['float4', 'float8', 'numeric', 'date', 'timestamp', 'timestamptz', 'time', 'timetz']);
+const MAYBE_REAL = new Set([
+  'float4',
+  'float8',
+  'numeric',
+  'date',
+  'timestamp',
+  'timestamptz',
+  'time',
+  'timetz',
+]);
 const MAYBE_UNSAFE = new Set(['int8', 'numeric']);
 
 /** JSON text of a row in wire form: every synced column (zql.md §4.5). Fails on an integer beyond ±(2^53 − 1). */

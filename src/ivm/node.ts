@@ -1,0 +1,83 @@
+import type {SqliteValue} from '../replica/table-spec.ts';
+import {emittedChildren, type NodePlan} from '../zql/plan.ts';
+import {compileSuperset, type Predicate} from '../zql/predicate.ts';
+import {type NodeRow, NodeSql} from './node-rows.ts';
+import type {RowId} from './row-id.ts';
+
+/** One level of a query graph with its state. */
+export interface Node {
+  readonly plan: NodePlan;
+  readonly sql: NodeSql;
+  /** False only for rows that cannot match, whatever its EXISTS say. */
+  readonly mayMatch: Predicate;
+  readonly exists: readonly Node[];
+  /** Children whose rows are synced, in the order of `NodeRow.childKeys`. */
+  readonly emitted: readonly Node[];
+  /** Present rows by correlation key. */
+  readonly present: Map<string, Map<RowId, NodeRow>>;
+  /** Rows present at the parent by the key they demand here; at the root always one. */
+  readonly demand: Map<string, number>;
+  /** Order columns of the last row of a full window at the root; null if unknown or not full. */
+  bound: readonly SqliteValue[] | null;
+}
+
+/** Rows of a node that may have come, gone or changed: identity tuple → correlation keys they had or have. */
+export type Touched = Map<string, Set<string>>;
+
+/** What one node emits for one version: at most one entry per row and key. */
+export interface NodeDiff {
+  readonly added: NodeRow[];
+  readonly removed: NodeRow[];
+  readonly edited: {readonly before: NodeRow; readonly after: NodeRow}[];
+}
+
+export const emptyDiff = (): NodeDiff => ({added: [], removed: [], edited: []});
+
+export const touch = (touched: Touched, identity: string, key: string | null): void => {
+  let keys = touched.get(identity);
+  if (!keys) touched.set(identity, (keys = new Set()));
+  if (key !== null) keys.add(key);
+};
+
+/** Builds the nodes of a plan, empty. @throws QueryError if a condition does not fit its columns. */
+export const buildNode = (plan: NodePlan): Node => {
+  const built = new Map<NodePlan, Node>();
+  const build = (child: NodePlan): Node => {
+    const node = buildNode(child);
+    built.set(child, node);
+    return node;
+  };
+  const exists = plan.exists.map(build);
+  for (const child of plan.related) build(child);
+  return {
+    plan,
+    sql: new NodeSql(plan),
+    mayMatch: compileSuperset(plan.where),
+    exists,
+    emitted: emittedChildren(plan).map(child => built.get(child)!),
+    present: new Map(),
+    demand: new Map(),
+    bound: null,
+  };
+};
+
+export function* nodesOf(node: Node): Generator<Node> {
+  yield node;
+  for (const child of new Set([...node.exists, ...node.emitted])) yield* nodesOf(child);
+}
+
+/** Compares what a key holds with what it should hold, and makes it so. */
+export const replaceKey = (node: Node, key: string, rows: readonly NodeRow[], diff: NodeDiff): void => {
+  const before = node.present.get(key);
+  const after = new Map<RowId, NodeRow>();
+  for (const row of rows) {
+    after.set(row.row.id, row);
+    const old = before?.get(row.row.id);
+    if (!old) diff.added.push(row);
+    else if (old.row.rowVersion !== row.row.rowVersion || old.row.put !== row.row.put)
+      diff.edited.push({before: old, after: row});
+  }
+  if (before) for (const [id, old] of before) if (!after.has(id)) diff.removed.push(old);
+  if (after.size) node.present.set(key, after);
+  else node.present.delete(key);
+};

@@ -1,0 +1,231 @@
+import {DaemonError, QueryError} from '../errors.ts';
+import type {GraphInspection} from '../observe/inspection.ts';
+import type {Log} from '../observe/log.ts';
+import {ident} from '../pg/identifier.ts';
+import type {Version} from '../pg/lsn.ts';
+import {readTableSpecs} from '../replica/read-schema.ts';
+import {type Snapshot, Timeline} from '../replica/snapshots.ts';
+import type {SqliteValue, TableSpec} from '../replica/table-spec.ts';
+import type {AST} from '../zql/ast.ts';
+import {canonicalText, tablesOf} from '../zql/canonical.ts';
+import {keyJson, rowJson} from '../zql/wire-sql.ts';
+import {type Changes, readChanges} from './changes.ts';
+import {Graph} from './graph.ts';
+import type {Epoch, GraphDiff, PresentRow, PrimaryKeys, QueryGraph, QueryRegistry} from './registry.ts';
+import {Routes} from './routes.ts';
+import {type RowKey, rowId} from './row-id.ts';
+
+export interface RegistryOptions {
+  readonly replicaFile: string;
+  readonly appID: string;
+  readonly log: Log;
+  /** Hydrations slower than this many ms are logged. */
+  readonly slowHydrateMs: number;
+  /** Rows that graphs without subscribers may hold together before the oldest goes. */
+  readonly lingerRows: number;
+}
+
+export type InspectableRegistry = QueryRegistry & {
+  inspectGraphs(): GraphInspection[];
+  /** Takes a new snapshot of the same version, so that the replica's WAL can restart. */
+  refresh(): void;
+};
+
+/** Opens the replica. @throws ReplicaUnusable, ReplicaUnwritable if it is not there. */
+export const createQueryRegistry = (options: RegistryOptions): InspectableRegistry => new Registry(options);
+
+class Registry implements InspectableRegistry {
+  readonly #options: RegistryOptions;
+  readonly #timeline: Timeline;
+  readonly #routes = new Routes<Graph>();
+  readonly #graphs = new Map<string, Graph>();
+  /** Graphs without references, oldest first. */
+  readonly #lingering = new Set<Graph>();
+  readonly replicaVersion: Version;
+  #tables: Map<string, TableSpec>;
+  #permissions: {hash: string; json: string} | null | undefined;
+  #nextId = 1;
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+    this.#timeline = new Timeline(options.replicaFile);
+    const {current} = this.#timeline;
+    this.#tables = readTableSpecs(current.db);
+    this.replicaVersion = current
+      .prepare('SELECT replicaVersion FROM "_zero.replicationConfig"')
+      .pluck()
+      .get() as Version;
+  }
+
+  get version(): Version {
+    return this.#timeline.current.version;
+  }
+
+  get tables(): ReadonlyMap<string, TableSpec> {
+    return this.#tables;
+  }
+
+  async acquire(ast: AST, keys: PrimaryKeys): Promise<QueryGraph> {
+    const used = Object.fromEntries([...tablesOf(ast)].sort().map(table => [table, keys[table] ?? null]));
+    const text = `${canonicalText(ast)}\n${JSON.stringify(used)}`;
+    let graph = this.#graphs.get(text);
+    if (!graph) {
+      // Hydrations of many queries leave room for sockets and advances between them.
+      await new Promise(resolve => setImmediate(resolve));
+      graph = this.#graphs.get(text) ?? this.#hydrate(text, ast, keys);
+    }
+    graph.references++;
+    this.#lingering.delete(graph);
+    return graph;
+  }
+
+  release(graph: QueryGraph): void {
+    const own = this.#graphs.get(graph.text);
+    if (!own || own !== graph || --own.references > 0) return;
+    this.#lingering.add(own);
+    let rows = 0;
+    for (const idle of this.#lingering) rows += idle.size;
+    for (const idle of this.#lingering) {
+      if (rows <= this.#options.lingerRows && this.#lingering.size <= 1000) break;
+      rows -= idle.size;
+      this.#drop(idle);
+    }
+  }
+
+  async advance(): Promise<Epoch | null> {
+    return this.#advance();
+  }
+
+  readRow(table: string, key: RowKey): PresentRow | undefined {
+    const spec = this.#tables.get(table);
+    const columns = Object.keys(key);
+    if (!spec || columns.some(name => !spec.columns.some(column => column.name === name))) return undefined;
+    const row = this.#timeline.current
+      .prepare(
+        `SELECT ${rowJson(spec, 't')}, t."_0_version" FROM ${ident(table)} t
+         WHERE ${columns.map(name => `t.${ident(name)} = ?`).join(' AND ')}`,
+      )
+      .raw()
+      .get(columns.map(name => stored(key[name]))) as [string, string | null] | undefined;
+    if (!row) return undefined;
+    const version = row[1] ?? '';
+    return {
+      id: rowId(table, key),
+      table,
+      rowVersion: version > spec.minRowVersion ? version : spec.minRowVersion,
+      put: row[0],
+    };
+  }
+
+  permissionsRow(): {readonly hash: string; readonly json: string} | null {
+    if (this.#permissions === undefined) {
+      const row = this.#timeline.current
+        .prepare(`SELECT permissions AS json, hash FROM ${ident(`${this.#options.appID}.permissions`)}`)
+        .raw(false)
+        .get() as {json: string | null; hash: string | null} | undefined;
+      this.#permissions = row?.json ? {json: row.json, hash: row.hash ?? ''} : null;
+    }
+    return this.#permissions;
+  }
+
+  refresh(): void {
+    const {version} = this.#timeline.current;
+    // At another version this is a step, which leaves the old snapshot anyway.
+    if (this.#timeline.peek().version === version) this.#timeline.commit();
+    else this.#timeline.abandon();
+  }
+
+  inspectGraphs(): GraphInspection[] {
+    return [...this.#graphs.values()].map(graph => graph.inspect());
+  }
+
+  close(): void {
+    this.#timeline.close();
+  }
+
+  #advance(): Epoch | null {
+    const previous = this.#timeline.current;
+    const current = this.#timeline.peek();
+    if (current.version <= previous.version) {
+      this.#timeline.abandon();
+      return null;
+    }
+    const permissions = `${this.#options.appID}.permissions`;
+    const changes = readChanges(previous, current, previous.version, this.#tables, table =>
+      this.#routes.concerns(table),
+    );
+    if (changes.schemaChanged) this.#tables = readTableSpecs(current.db);
+    const diffs: GraphDiff[] = [];
+    const failed: {graph: QueryGraph; error: Error}[] = [];
+    for (const [graph, step] of this.#route(changes, current))
+      try {
+        const result = step();
+        if (result.length) diffs.push({graph, changes: result});
+      } catch (error) {
+        this.#drop(graph);
+        failed.push({graph, error: asQueryError(error)});
+      }
+    const from = previous.version;
+    this.#timeline.commit();
+    const permissionsChanged = changes.touchedTables.has(permissions);
+    if (permissionsChanged) this.#permissions = undefined;
+    return {
+      from,
+      to: current.version,
+      diffs,
+      failed,
+      schemaChanged: changes.schemaChanged,
+      permissionsChanged,
+    };
+  }
+
+  /** The graphs that the changes concern, each with its step. */
+  *#route(changes: Changes, snapshot: Snapshot): Generator<[Graph, () => GraphDiff['changes']]> {
+    const routed = new Map<Graph, Changes['rows'][number][]>();
+    for (const change of changes.rows)
+      for (const graph of this.#routes.route(change)) {
+        const list = routed.get(graph);
+        if (list) list.push(change);
+        else routed.set(graph, [change]);
+      }
+    const whole = new Set<Graph>();
+    for (const graph of this.#graphs.values())
+      for (const table of changes.wholeTables) if (graph.uses(table)) whole.add(graph);
+    for (const graph of whole) yield [graph, () => graph.recompute(this.#tables, snapshot)];
+    for (const [graph, rows] of routed)
+      if (!whole.has(graph)) yield [graph, () => graph.advance({changes: rows, snapshot})];
+  }
+
+  #hydrate(text: string, ast: AST, keys: PrimaryKeys): Graph {
+    try {
+      const graph = new Graph(
+        {id: `g${this.#nextId++}`, text, ast, keys, routes: this.#routes},
+        this.#tables,
+        this.#timeline.current,
+      );
+      this.#graphs.set(text, graph);
+      if (graph.hydrationMs > this.#options.slowHydrateMs)
+        this.#options.log.warn(
+          {graph: graph.id, ms: Math.round(graph.hydrationMs), rows: graph.size, ast},
+          'slow query hydration',
+        );
+      return graph;
+    } catch (error) {
+      throw asQueryError(error);
+    }
+  }
+
+  #drop(graph: Graph): void {
+    graph.close();
+    this.#lingering.delete(graph);
+    this.#graphs.delete(graph.text);
+  }
+}
+
+const stored = (value: unknown): SqliteValue =>
+  typeof value === 'boolean' ? Number(value) : (value as SqliteValue);
+
+const asQueryError = (error: unknown): Error =>
+  error instanceof DaemonError
+    ? error
+    : new QueryError(`The query failed: ${(error as Error).message}`, {cause: error});

@@ -1,0 +1,67 @@
+import type {AST, Condition} from './ast.ts';
+
+/**
+ * Text that is equal for queries with the same meaning as far as cheaply seen: fixed property order, nested and/or
+ * flattened, order of siblings kept. The identity under which graphs are shared, compared in full.
+ */
+export const canonicalText = (ast: AST): string => JSON.stringify(canonicalAst(ast));
+
+const canonicalAst = (ast: AST): unknown => ({
+  table: ast.table,
+  alias: ast.alias,
+  where: ast.where && canonicalCondition(ast.where),
+  related: ast.related?.map(({correlation, subquery, system}) => ({
+    parent: correlation.parentField,
+    child: correlation.childField,
+    system: system === 'permissions' ? system : undefined,
+    subquery: canonicalAst(subquery),
+  })),
+  start: ast.start && {row: sorted(ast.start.row), exclusive: ast.start.exclusive},
+  limit: ast.limit,
+  orderBy: ast.orderBy,
+});
+
+const sorted = (row: Readonly<Record<string, unknown>>): unknown =>
+  Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+const canonicalCondition = (condition: Condition): unknown => {
+  if (condition.type === 'simple') return [condition.op, condition.left, condition.right];
+  if (condition.type === 'correlatedSubquery') {
+    const {related, op} = condition;
+    return [
+      op,
+      related.correlation.parentField,
+      related.correlation.childField,
+      related.system === 'permissions',
+      canonicalAst(related.subquery),
+    ];
+  }
+  return [
+    condition.type,
+    ...condition.conditions
+      .flatMap(part => (part.type === condition.type ? flat(part) : [part]))
+      .map(canonicalCondition),
+  ];
+};
+
+const flat = (condition: Condition): readonly Condition[] =>
+  condition.type === 'and' || condition.type === 'or'
+    ? condition.conditions.flatMap(part => (part.type === condition.type ? flat(part) : [part]))
+    : [condition];
+
+/** Every table a query reads, at any depth. */
+export const tablesOf = (ast: AST): Set<string> => {
+  const tables = new Set<string>();
+  const visit = (level: AST) => {
+    tables.add(level.table);
+    level.related?.forEach(related => visit(related.subquery));
+    const condition = (part: Condition | undefined) => {
+      if (!part) return;
+      if (part.type === 'correlatedSubquery') visit(part.related.subquery);
+      else if (part.type !== 'simple') part.conditions.forEach(condition);
+    };
+    condition(level.where);
+  };
+  visit(ast);
+  return tables;
+};
