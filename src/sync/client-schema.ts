@@ -1,0 +1,63 @@
+import type {PrimaryKeys} from '../ivm/registry.ts';
+import {protocolError} from '../protocol/error-body.ts';
+import type {ClientSchema} from '../protocol/up.ts';
+import type {TableSpec} from '../replica/table-spec.ts';
+
+/** @throws ProtocolError `SchemaVersionNotSupported` listing every mismatch (protocol.md §6); `Internal` if nothing is replicated. */
+export const checkClientSchema = (schema: ClientSchema, tables: ReadonlyMap<string, TableSpec>): void => {
+  if (tables.size === 0)
+    throw protocolError(
+      'Internal',
+      'No tables have been synced from upstream. Are there any in the publication?',
+    );
+  const problems: string[] = [];
+  for (const name of Object.keys(schema.tables).sort())
+    problems.push(...tableProblems(name, schema.tables[name]!, tables));
+  if (problems.length) throw protocolError('SchemaVersionNotSupported', problems.join('\n'));
+};
+
+const quoted = (names: Iterable<string>): string =>
+  [...names]
+    .sort()
+    .map(name => `"${name}"`)
+    .join(',');
+
+function* tableProblems(
+  name: string,
+  table: ClientSchema['tables'][string],
+  tables: ReadonlyMap<string, TableSpec>,
+): Generator<string> {
+  const spec = tables.get(name);
+  if (!spec) {
+    yield `The "${name}" table does not exist or is not one of the replicated tables: ${quoted(tables.keys())}.`;
+    return;
+  }
+  if (spec.keys.length === 0) {
+    yield `The "${name}" table is missing a primary key or non-null unique index and thus cannot be synced to the client`;
+    return;
+  }
+  for (const column of Object.keys(table.columns).sort()) {
+    const known = spec.columns.find(c => c.name === column);
+    const {type} = table.columns[column]!;
+    if (!known)
+      yield `The "${name}"."${column}" column does not exist or is not one of the replicated columns: ${quoted(spec.columns.map(c => c.name))}.`;
+    else if (known.zqlType === null)
+      yield `The "${name}"."${column}" column cannot be synced because it is of an unsupported data type "${known.upstreamType}"`;
+    else if (known.zqlType !== type)
+      yield `The "${name}"."${column}" column's upstream type "${known.zqlType}" does not match the client type "${type}"`;
+  }
+  const key = table.primaryKey;
+  if (key && !spec.keys.some(candidate => sameColumns(candidate, key)))
+    yield `The "${name}" table's primaryKey <${[...key].sort().join()}> is not associated with a non-null unique index.`;
+}
+
+const sameColumns = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every(name => b.includes(name));
+
+/** Which key identifies rows for clients of this schema. */
+export const primaryKeysOf = (schema: ClientSchema | null): PrimaryKeys =>
+  Object.fromEntries(
+    Object.entries(schema?.tables ?? {}).flatMap(([name, {primaryKey}]) =>
+      primaryKey ? [[name, primaryKey]] : [],
+    ),
+  );

@@ -1,0 +1,163 @@
+import type {RawData, WebSocket} from 'ws';
+import {DaemonError} from '../errors.ts';
+import type {Log} from '../observe/log.ts';
+import type {Down} from '../protocol/down.ts';
+import {ProtocolError, protocolError} from '../protocol/error-body.ts';
+import {parseUp} from '../protocol/parse-up.ts';
+import {closeReason} from './close-reason.ts';
+import type {Handshake} from './handshake.ts';
+import type {Auth, ClientConnection, MessageHandler} from './types.ts';
+
+const PONG_FRAME = JSON.stringify(['pong', {}]);
+/** A client gives up after 10 s of silence; unsolicited pongs keep it while its group works (protocol.md §1.7). */
+const QUIET_CHECK_MS = 3000;
+const QUIET_LIMIT_MS = 6000;
+/** Messages waiting for the group before the socket is paused. */
+const MAX_QUEUED = 64;
+
+/** One client's socket: messages in strict order to the handler, pings answered at once. */
+export class Connection implements ClientConnection {
+  readonly clientGroupID: string;
+  readonly clientID: string;
+  readonly wsID: string;
+  readonly profileID: string;
+  readonly userID: string | null;
+  readonly baseCookie: string | null;
+  readonly protocolVersion: number;
+  readonly headers: Readonly<Record<string, string>>;
+  auth: Auth;
+  readonly #socket: WebSocket;
+  readonly #handler: MessageHandler;
+  readonly #log: Log;
+  readonly #quietTimer: NodeJS.Timeout;
+  readonly #queue: string[] = [];
+  #busy = false;
+  #lastSentMs = Date.now();
+  #closed = false;
+
+  constructor(
+    socket: WebSocket,
+    handshake: Handshake,
+    auth: Auth,
+    headers: Readonly<Record<string, string>>,
+    handler: MessageHandler,
+    log: Log,
+  ) {
+    this.#socket = socket;
+    this.#handler = handler;
+    this.#log = log;
+    this.auth = auth;
+    this.headers = headers;
+    this.clientGroupID = handshake.clientGroupID;
+    this.clientID = handshake.clientID;
+    this.wsID = handshake.wsID;
+    this.profileID = handshake.profileID;
+    this.userID = handshake.userID;
+    this.baseCookie = handshake.baseCookie;
+    this.protocolVersion = handshake.protocolVersion;
+    this.#quietTimer = setInterval(() => {
+      if (Date.now() - this.#lastSentMs > QUIET_LIMIT_MS) this.#write(PONG_FRAME);
+    }, QUIET_CHECK_MS);
+    this.#quietTimer.unref();
+    socket.on('message', data => this.#receive(data));
+    socket.on('close', () => this.#ended());
+    // A message over the size limit arrives here; ws has already closed with 1009.
+    socket.on('error', err => log.warn({clientID: this.clientID, err}, 'client socket failed'));
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  /** Hands over the messages that came before: at first the handshake's initConnection. */
+  start(first: string | null): void {
+    if (first !== null) this.#queue.unshift(first);
+    this.#next();
+  }
+
+  send(message: Down): void {
+    this.#write(JSON.stringify(message));
+  }
+
+  sendFrames(frames: readonly (string | Buffer)[]): void {
+    for (const frame of frames) this.#write(frame);
+  }
+
+  async drained(): Promise<void> {
+    while (!this.#closed && this.#socket.bufferedAmount > 0)
+      await new Promise(resolve => setTimeout(resolve, 20));
+  }
+
+  fail(error: ProtocolError): void {
+    if (this.#closed) return;
+    this.send(['error', error.body]);
+    const {kind} = error.body;
+    if (kind === 'MutationFailed' || kind === 'MutationRateLimited') return;
+    this.#socket.close(
+      kind === 'Unauthorized' || kind === 'AuthInvalidated' ? 3000 : 1000,
+      closeReason(error.message),
+    );
+    this.#ended();
+  }
+
+  close(reason: string): void {
+    if (this.#closed) return;
+    this.#socket.close(1000, closeReason(reason));
+    this.#ended();
+  }
+
+  #write(frame: string | Buffer): void {
+    if (this.#closed || this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#lastSentMs = Date.now();
+    this.#socket.send(frame, {binary: false});
+  }
+
+  #receive(data: RawData): void {
+    if (this.#closed) return;
+    const frame = data.toString();
+    if (frame.startsWith('["ping"')) return this.#write(PONG_FRAME);
+    this.#queue.push(frame);
+    if (this.#queue.length >= MAX_QUEUED) this.#socket.pause();
+    this.#next();
+  }
+
+  #next(): void {
+    if (this.#busy || this.#closed) return;
+    const frame = this.#queue.shift();
+    if (this.#socket.isPaused && this.#queue.length < MAX_QUEUED / 2) this.#socket.resume();
+    if (frame === undefined) return;
+    this.#busy = true;
+    void this.#handle(frame).finally(() => {
+      this.#busy = false;
+      this.#next();
+    });
+  }
+
+  async #handle(frame: string): Promise<void> {
+    try {
+      await this.#handler.message(this, parseUp(frame));
+    } catch (error) {
+      this.fail(toProtocolError(error, this.#log, this.clientID));
+    }
+  }
+
+  #ended(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#quietTimer);
+    this.#queue.length = 0;
+    this.#handler.disconnected(this);
+  }
+}
+
+/** What a client is told of an error: a protocol error as it is, our own by its text, anything else without details. */
+export const toProtocolError = (error: unknown, log: Log, clientID: string): ProtocolError => {
+  if (error instanceof ProtocolError) return error;
+  log.error({err: error, clientID}, 'a client message failed');
+  const text = error instanceof DaemonError ? error.message : 'Internal error; see the server log.';
+  return protocolError('Internal', text, {cause: error});
+};

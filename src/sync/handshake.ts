@@ -1,0 +1,72 @@
+import {parseInitConnection} from '../protocol/parse-up.ts';
+import type {InitConnection} from '../protocol/up.ts';
+import type {HandedRequest} from './types.ts';
+
+export const OLDEST_PROTOCOL = 30;
+export const NEWEST_PROTOCOL = 51;
+
+/** What an upgrade request says of its client (protocol.md §1). */
+export interface Handshake {
+  readonly protocolVersion: number;
+  readonly clientID: string;
+  readonly clientGroupID: string;
+  readonly userID: string | null;
+  readonly baseCookie: string | null;
+  readonly wsID: string;
+  readonly profileID: string;
+  readonly authToken: string | null;
+  readonly initConnection: InitConnection | null;
+}
+
+/** The request is no proper handshake; the text is the close reason. */
+export class HandshakeError extends Error {}
+
+const PATH = /^(?:\/[^/]+)?\/sync\/v(\d+)\/[^/]+$/;
+
+/** The client group of a connect URL, by which the dispatcher chooses a worker; null if there is none. */
+export const clientGroupOfUrl = (url: string): string | null =>
+  new URL(url, 'http://localhost').searchParams.get('clientGroupID') || null;
+
+/** @throws HandshakeError naming the missing or malformed part. */
+export const parseHandshake = (request: HandedRequest): Handshake => {
+  const url = new URL(request.url, 'http://localhost');
+  const version = PATH.exec(url.pathname)?.[1];
+  if (!version) throw new HandshakeError(`no such path: expected /sync/v${NEWEST_PROTOCOL}/connect`);
+  const param = (name: string) => url.searchParams.get(name) || null;
+  const required = (name: string) => {
+    const value = param(name);
+    if (value === null) throw new HandshakeError(`invalid querystring - missing ${name}`);
+    return value;
+  };
+  const number = (name: string) => {
+    if (Number.isNaN(Number.parseInt(required(name), 10)))
+      throw new HandshakeError(`invalid querystring parameter ${name}, expected a number`);
+  };
+  number('ts');
+  number('lmid');
+  const clientGroupID = required('clientGroupID');
+  const header = request.headers['sec-websocket-protocol'];
+  const {authToken, initConnectionMessage} = header === undefined ? {} : decodeProtocolHeader(header);
+  return {
+    protocolVersion: Number(version),
+    clientID: required('clientID'),
+    clientGroupID,
+    userID: param('userID'),
+    baseCookie: param('baseCookie'),
+    wsID: param('wsid') ?? '',
+    profileID: param('profileID') ?? `cg${clientGroupID}`,
+    authToken: authToken || null,
+    initConnection: initConnectionMessage === undefined ? null : parseInitConnection(initConnectionMessage),
+  };
+};
+
+/** `encodeURIComponent(base64(JSON))` (protocol.md §1.4). */
+const decodeProtocolHeader = (value: string): {authToken?: string; initConnectionMessage?: unknown} => {
+  try {
+    const decoded: unknown = JSON.parse(Buffer.from(decodeURIComponent(value), 'base64').toString('utf8'));
+    if (typeof decoded === 'object' && decoded !== null) return decoded;
+  } catch {
+    // Reported below: the text itself may hold a token.
+  }
+  throw new HandshakeError('the Sec-WebSocket-Protocol header cannot be decoded');
+};
