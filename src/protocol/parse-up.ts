@@ -121,7 +121,7 @@ export const parseUp = (frame: string): Up => {
   const type = message[0] as Up[0];
   if (!Object.hasOwn(BODIES, type))
     throw protocolError('InvalidMessage', `There is no message type ${JSON.stringify(type.slice(0, 40))}.`);
-  return [type, validate(type, BODIES[type], message[1])] as Up;
+  return [type, validate<unknown>(type, BODIES[type], message[1])] as Up;
 };
 
 export const parseInitConnection = (message: unknown): InitConnection => {

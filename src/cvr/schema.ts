@@ -1,0 +1,59 @@
+import type pg from 'pg';
+import {ident, literal} from '../pg/identifier.ts';
+
+export const CVR_SCHEMA_VERSION = 17;
+
+/** `"{app}_{n}/cvr"`. */
+export const cvrSchema = (shard: string): string => ident(`${shard}/cvr`);
+
+/**
+ * Creates the tables of schema version 17 (views.md §2.1), version columns under collation "C" so that text order is
+ * version order. The two indexes of `rows` that are not prefixed by the group are left out: we never read by them.
+ */
+export const ensureCvrSchema = async (pool: pg.Pool, shard: string): Promise<void> => {
+  const cvr = cvrSchema(shard);
+  const client = await pool.connect();
+  try {
+    await client.query('BEGIN');
+    await client.query(`SELECT pg_advisory_xact_lock(hashtext(${literal(`migrate-schema:${shard}/cvr`)}))`);
+    await client.query(`
+      CREATE SCHEMA IF NOT EXISTS ${cvr};
+      CREATE TABLE IF NOT EXISTS ${cvr}."versionHistory" (
+        "dataVersion" INT NOT NULL, "schemaVersion" INT NOT NULL, "minSafeVersion" INT NOT NULL,
+        lock CHAR(1) PRIMARY KEY DEFAULT 'v' CHECK (lock = 'v'));
+      INSERT INTO ${cvr}."versionHistory" ("dataVersion", "schemaVersion", "minSafeVersion")
+        VALUES (${CVR_SCHEMA_VERSION}, ${CVR_SCHEMA_VERSION}, 1) ON CONFLICT DO NOTHING;
+      CREATE TABLE IF NOT EXISTS ${cvr}.instances (
+        "clientGroupID" TEXT PRIMARY KEY, version TEXT COLLATE "C" NOT NULL, "lastActive" TIMESTAMPTZ NOT NULL,
+        "ttlClock" DOUBLE PRECISION NOT NULL DEFAULT 0, "replicaVersion" TEXT, owner TEXT, "grantedAt" TIMESTAMPTZ,
+        "clientSchema" JSONB, "profileID" TEXT, deleted BOOL DEFAULT FALSE);
+      CREATE INDEX IF NOT EXISTS instances_last_active ON ${cvr}.instances ("lastActive") WHERE NOT deleted;
+      CREATE INDEX IF NOT EXISTS tombstones_last_active ON ${cvr}.instances ("lastActive") WHERE deleted;
+      CREATE INDEX IF NOT EXISTS profile_ids_last_active ON ${cvr}.instances ("lastActive", "profileID")
+        WHERE "profileID" IS NOT NULL;
+      CREATE TABLE IF NOT EXISTS ${cvr}.clients (
+        "clientGroupID" TEXT REFERENCES ${cvr}.instances ON DELETE CASCADE, "clientID" TEXT,
+        PRIMARY KEY ("clientGroupID", "clientID"));
+      CREATE TABLE IF NOT EXISTS ${cvr}.queries (
+        "clientGroupID" TEXT REFERENCES ${cvr}.instances ON DELETE CASCADE, "queryHash" TEXT, "clientAST" JSONB,
+        "queryName" TEXT, "queryArgs" JSON, "patchVersion" TEXT COLLATE "C", "transformationHash" TEXT,
+        "transformationVersion" TEXT COLLATE "C", internal BOOL, deleted BOOL, "rowSetSignature" TEXT,
+        PRIMARY KEY ("clientGroupID", "queryHash"));
+      CREATE TABLE IF NOT EXISTS ${cvr}.desires (
+        "clientGroupID" TEXT, "clientID" TEXT, "queryHash" TEXT, "patchVersion" TEXT COLLATE "C" NOT NULL, deleted BOOL,
+        "ttlMs" DOUBLE PRECISION, "inactivatedAtMs" DOUBLE PRECISION, ttl INTERVAL, "inactivatedAt" TIMESTAMPTZ,
+        PRIMARY KEY ("clientGroupID", "clientID", "queryHash"),
+        FOREIGN KEY ("clientGroupID", "queryHash") REFERENCES ${cvr}.queries ON DELETE CASCADE);
+      CREATE TABLE IF NOT EXISTS ${cvr}."rowsVersion" ("clientGroupID" TEXT PRIMARY KEY, version TEXT COLLATE "C" NOT NULL);
+      CREATE TABLE IF NOT EXISTS ${cvr}.rows (
+        "clientGroupID" TEXT REFERENCES ${cvr}."rowsVersion" ON DELETE CASCADE, schema TEXT, "table" TEXT, "rowKey" JSONB,
+        "rowVersion" TEXT NOT NULL, "patchVersion" TEXT COLLATE "C" NOT NULL, "refCounts" JSONB,
+        PRIMARY KEY ("clientGroupID", schema, "table", "rowKey"))`);
+    await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {});
+    throw error;
+  } finally {
+    client.release();
+  }
+};

@@ -1,0 +1,33 @@
+import {lexi, unlexi, VERSION_ZERO, type Version} from '../pg/lsn.ts';
+import {protocolError} from '../protocol/error-body.ts';
+
+/** What a client group holds: replica data at `state`, and `config` changes of queries and desires since (views.md §1.1). */
+export interface CvrVersion {
+  readonly state: Version;
+  readonly config: number;
+}
+
+export const EMPTY: CvrVersion = {state: VERSION_ZERO, config: 0};
+
+/** The cookie: `state` or `state:config`. */
+export const formatVersion = ({state, config}: CvrVersion): string =>
+  config ? `${state}:${lexi(config)}` : state;
+
+/** @throws ProtocolError `ClientNotFound` for a cookie that no server of this kind has issued. */
+export const parseCookie = (cookie: string): CvrVersion => {
+  const [state = '', config, ...rest] = cookie.split(':');
+  try {
+    if (rest.length) throw new RangeError('too many parts');
+    for (const part of state.split('.')) unlexi(part);
+    return {state, config: config === undefined ? 0 : Number(unlexi(config))};
+  } catch (error) {
+    throw protocolError('ClientNotFound', 'The cookie is not one of this server.', {cause: error});
+  }
+};
+
+export const compareVersions = (a: CvrVersion, b: CvrVersion): number =>
+  a.state === b.state ? a.config - b.config : a.state < b.state ? -1 : 1;
+
+/** The version of a change made while the replica stands at `replica`: its data version if that is newer, else one more. */
+export const nextVersion = (current: CvrVersion, replica: Version): CvrVersion =>
+  replica > current.state ? {state: replica, config: 0} : {state: current.state, config: current.config + 1};
