@@ -68,6 +68,10 @@ export class Graph implements QueryGraph {
     return this.#rows.has(id);
   }
 
+  get(id: RowId): PresentRow | undefined {
+    return this.#rows.get(id)?.row;
+  }
+
   rows(): readonly PresentRow[] {
     this.#list ??= [...this.#rows.values()].map(({row}) => row);
     return this.#list;

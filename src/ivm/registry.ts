@@ -50,6 +50,8 @@ export interface QueryGraph {
   /** Rows present now. */
   readonly size: number;
   has(id: RowId): boolean;
+  /** The row as it is at `registry.version`; undefined if it is not present. */
+  get(id: RowId): PresentRow | undefined;
   /** All present rows with contents, at `registry.version`. Shared and cached per version: do not keep it across turns. */
   rows(): readonly PresentRow[];
   /** Order-independent digest of (id, rowVersion) of all present rows: equal digest ⇒ equal result. Hex text. */
