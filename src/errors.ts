@@ -91,3 +91,15 @@ export class QueryError extends DaemonError {
   readonly code = 'Q001';
   readonly recovery = 'reject' satisfies Recovery;
 }
+
+/** M001 — The deployed permissions cannot be read: they may come from a newer release of `zero-deploy-permissions`. Deploy them again with a matching one. */
+export class PermissionsUnreadable extends DaemonError {
+  readonly code = 'M001';
+  readonly recovery = 'reject' satisfies Recovery;
+}
+
+/** M002 — A mutation names a table or column that upstream does not have, or a value that its column cannot hold. Nothing of it was applied. */
+export class BadMutation extends DaemonError {
+  readonly code = 'M002';
+  readonly recovery = 'reject' satisfies Recovery;
+}

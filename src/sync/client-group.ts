@@ -188,6 +188,7 @@ export class ClientGroup {
   /** Permissions or tables changed: queries are transformed, and the client schema checked, again. */
   invalidate(schemaChanged: boolean): void {
     this.#stale = true;
+    this.#failedQueries.clear();
     if (schemaChanged) this.#schemaChecked = false;
     this.wake.next();
   }

@@ -1,0 +1,113 @@
+import type pg from 'pg';
+import {Subject, tap} from 'rxjs';
+import type {Permissions} from '../src/auth/permissions.ts';
+import {shardName, type ZeroConfig} from '../src/config/config.ts';
+import {batchByKey} from '../src/flow/batch-by-key.ts';
+import {type StageBoard, stages} from '../src/flow/stage.ts';
+import {MutationExecutor} from '../src/mutation/execute.ts';
+import {limitMutations} from '../src/mutation/limit-mutations.ts';
+import {KeyedLimiter} from '../src/mutation/sliding-window.ts';
+import type {MutationOutcome, MutationRequest} from '../src/mutation/types.ts';
+import type {Log} from '../src/observe/log.ts';
+import {protocolError} from '../src/protocol/error-body.ts';
+import type {Push} from '../src/protocol/up.ts';
+import type {ClientConnection} from '../src/sync/types.ts';
+
+export interface Mutations {
+  /** Takes a push in; outcomes reach the client by replication, failures as errors. @throws ProtocolError `InvalidPush` */
+  push(connection: ClientConnection, push: Push): void;
+  stop(): void;
+}
+
+/** Mutations of one group that share a transaction at most. */
+const BATCH = 50;
+
+interface Executed {
+  readonly requests: readonly MutationRequest[];
+  /** null: upstream could not be reached; the clients come back with their mutations. */
+  readonly outcomes: readonly MutationOutcome[] | null;
+}
+
+/** The chain of writes: push → sliding-window limit → batches per client group → one transaction each → answers. */
+export const createMutations = (deps: {
+  readonly config: ZeroConfig;
+  readonly log: Log;
+  readonly board: StageBoard;
+  readonly upstream: pg.Pool;
+  readonly permissions: () => Permissions;
+}): Mutations => {
+  const {config, log} = deps;
+  const {max, windowMs} = config.perUserMutationLimit;
+  const limiter = max === undefined ? null : new KeyedLimiter({max, windowMs});
+  const executor = new MutationExecutor(deps.upstream, shardName(config), deps.permissions);
+  const stage = stages(deps.board, 'mutations');
+  const pushed = new Subject<MutationRequest>();
+
+  const execute = async (requests: readonly MutationRequest[]): Promise<Executed> => {
+    try {
+      return {requests, outcomes: await executor.run(requests)};
+    } catch (err) {
+      log.error({err}, 'mutations could not be run upstream');
+      return {requests, outcomes: null};
+    }
+  };
+
+  const subscription = pushed
+    .pipe(
+      stage(
+        'limit',
+        limitMutations(limiter, ({connection}) =>
+          connection.fail(protocolError('MutationRateLimited', 'Rate limit exceeded')),
+        ),
+      ),
+      stage(
+        'execute',
+        batchByKey(({connection}: MutationRequest) => connection.clientGroupID, BATCH, execute),
+      ),
+      stage('answer', tap(answer)),
+    )
+    .subscribe();
+
+  return {
+    push: (connection, push) => {
+      if (push.clientGroupID !== connection.clientGroupID)
+        throw protocolError('InvalidPush', 'The push is for another client group than the connection.');
+      const [first] = push.mutations;
+      if (!first) return;
+      if (first.type === 'custom')
+        throw protocolError(
+          'InvalidPush',
+          'A ZERO_MUTATE_URL must be set in order to process custom mutations.',
+        );
+      if (!config.enableCrudMutations || config.upstream.type !== 'pg')
+        throw protocolError('InvalidPush', 'Support for legacy CRUD mutations is disabled.');
+      if (connection.auth.kind === 'opaque')
+        throw protocolError(
+          'InvalidPush',
+          'CRUD mutations need a JWT that the server can verify, or no token at all.',
+        );
+      const claims = connection.auth.kind === 'jwt' ? connection.auth.claims : {};
+      for (const mutation of push.mutations) {
+        if (mutation.type !== 'crud')
+          throw protocolError('InvalidPush', 'A push cannot mix CRUD and custom mutations.');
+        pushed.next({connection, mutation, claims});
+      }
+    },
+    stop: () => subscription.unsubscribe(),
+  };
+};
+
+const answer = ({requests, outcomes}: Executed): void => {
+  for (const [i, {connection, mutation}] of requests.entries()) {
+    const outcome = outcomes?.[i];
+    if (!outcome) connection.close('the upstream database cannot be reached');
+    else if (outcome.kind === 'failed') connection.fail(protocolError('MutationFailed', outcome.message));
+    else if (outcome.kind === 'out-of-order')
+      connection.fail(
+        protocolError(
+          'InvalidPush',
+          `Push contains unexpected mutation id ${mutation.id} for client ${mutation.clientID}. Expected mutation id ${outcome.expected}.`,
+        ),
+      );
+  }
+};

@@ -1,0 +1,182 @@
+import type pg from 'pg';
+import {Params, whereKey} from '../mutation/crud-sql.ts';
+import {type UpstreamTable, type UpstreamTables, upstreamColumn} from '../mutation/upstream-tables.ts';
+import {ident} from '../pg/identifier.ts';
+import type {CrudOp} from '../protocol/up.ts';
+import type {AST, Condition, SimpleCondition} from '../zql/ast.ts';
+import {bindCondition, type Claims} from './bind-static.ts';
+import type {Asset, Permissions, Policy} from './permissions.ts';
+import {simplify} from './read-permissions.ts';
+
+type Phase = 'pre' | 'post';
+
+/**
+ * Decides write rules by what PostgreSQL holds, inside the mutation's own transaction: before its statements for updates
+ * and deletes, after them for inserts and updates (mutations-auth.md §4.2).
+ */
+export class WritePermissions {
+  readonly #tables: UpstreamTables;
+
+  constructor(tables: UpstreamTables) {
+    this.#tables = tables;
+  }
+
+  /** What an operation is for the rules: an upsert of an existing row is an update. */
+  async kindOf(
+    client: pg.ClientBase,
+    op: CrudOp,
+    permissions: Permissions,
+  ): Promise<'insert' | 'update' | 'delete'> {
+    if (op.op !== 'upsert') return op.op;
+    const row = permissions.tables[op.tableName]?.row;
+    const open = (policy: Policy | undefined) => alwaysTrue(policy ?? [], {});
+    if (open(row?.insert) && open(row?.update?.preMutation) && open(row?.update?.postMutation))
+      return 'insert';
+    const table = await this.#tables.get(client, op.tableName);
+    const params = new Params(table);
+    const {rowCount} = await client.query({
+      text: `SELECT 1 FROM ${table.sql} WHERE ${whereKey(op, params)}`,
+      values: params.values,
+    });
+    return rowCount ? 'update' : 'insert';
+  }
+
+  /** True if every policy that the operation meets in this phase lets it through. A row that is not there harms nobody. */
+  async allows(
+    client: pg.ClientBase,
+    op: CrudOp,
+    kind: 'insert' | 'update' | 'delete',
+    phase: Phase,
+    permissions: Permissions,
+    claims: Claims,
+  ): Promise<boolean> {
+    if (phase === 'pre' ? kind === 'insert' : kind === 'delete') return true;
+    const rules = permissions.tables[op.tableName];
+    const row = policyOf(rules?.row, kind, phase);
+    if (!row?.length) return false;
+    const policies = [row];
+    for (const [column, asset] of Object.entries(rules?.cell ?? {})) {
+      const policy = policyOf(asset, kind, phase);
+      if (policy && (kind !== 'update' || op.value[column] !== undefined)) policies.push(policy);
+    }
+    const conditions = policies
+      .filter(policy => !alwaysTrue(policy, claims))
+      .map(
+        (policy): Condition => ({
+          type: 'or',
+          conditions: policy.map(([, rule]) => bindCondition(rule, claims)),
+        }),
+      );
+    if (conditions.length === 0) return true;
+    const table = await this.#tables.get(client, op.tableName);
+    const params = new Params(table);
+    const where = whereKey(op, params, 't.');
+    const compiler = new RuleCompiler(client, this.#tables, params.values);
+    const rule = await compiler.condition({type: 'and', conditions}, table, 't');
+    const {rows} = await client.query<{allowed: boolean}>({
+      text: `SELECT (${rule}) IS TRUE AS allowed FROM ${table.sql} t WHERE ${where}`,
+      values: compiler.values,
+    });
+    return rows.every(({allowed}) => allowed);
+  }
+}
+
+const policyOf = (
+  asset: Asset | undefined,
+  kind: 'insert' | 'update' | 'delete',
+  phase: Phase,
+): Policy | undefined =>
+  kind === 'update'
+    ? phase === 'pre'
+      ? asset?.update?.preMutation
+      : asset?.update?.postMutation
+    : asset?.[kind];
+
+const alwaysTrue = (policy: Policy, claims: Claims): boolean => {
+  const condition = simplify({type: 'or', conditions: policy.map(([, rule]) => bindCondition(rule, claims))});
+  return condition.type === 'and' && condition.conditions.length === 0;
+};
+
+/** ZQL conditions as PostgreSQL SQL, with values compared as the wire shows them. */
+class RuleCompiler {
+  readonly values: (string | null)[];
+  readonly #client: pg.ClientBase;
+  readonly #tables: UpstreamTables;
+  #aliases = 0;
+
+  constructor(client: pg.ClientBase, tables: UpstreamTables, values: (string | null)[]) {
+    this.#client = client;
+    this.#tables = tables;
+    this.values = values;
+  }
+
+  async condition(condition: Condition, table: UpstreamTable, alias: string): Promise<string> {
+    switch (condition.type) {
+      case 'and':
+      case 'or': {
+        if (condition.conditions.length === 0) return condition.type === 'and' ? 'true' : 'false';
+        const parts: string[] = [];
+        for (const part of condition.conditions) parts.push(await this.condition(part, table, alias));
+        return `(${parts.join(condition.type === 'and' ? ' AND ' : ' OR ')})`;
+      }
+      case 'correlatedSubquery': {
+        const {correlation, subquery} = condition.related;
+        const test = await this.#exists(subquery, correlation, alias);
+        return condition.op === 'EXISTS' ? test : `NOT ${test}`;
+      }
+      case 'simple':
+        return this.#simple(condition, table, alias);
+    }
+  }
+
+  async #exists(
+    ast: AST,
+    {parentField, childField}: {parentField: readonly string[]; childField: readonly string[]},
+    parent: string,
+  ): Promise<string> {
+    if (ast.limit === 0) return 'false';
+    const table = await this.#tables.get(this.#client, ast.table);
+    const alias = `x${this.#aliases++}`;
+    for (const name of childField) upstreamColumn(table, name);
+    const join = childField.map((name, i) => `${alias}.${ident(name)} = ${parent}.${ident(parentField[i]!)}`);
+    const where = ast.where ? await this.condition(ast.where, table, alias) : 'true';
+    return `EXISTS (SELECT 1 FROM ${table.sql} ${alias} WHERE ${join.join(' AND ')} AND ${where})`;
+  }
+
+  #simple({left, op, right}: SimpleCondition, table: UpstreamTable, alias: string): string {
+    // Bound before; what could not be bound is null.
+    const value = right.type === 'literal' ? right.value : null;
+    const operand =
+      left.type === 'column'
+        ? wireExpression(table, left.name, alias)
+        : this.#literal(left.type === 'literal' ? left.value : null);
+    if (op === 'IS' || op === 'IS NOT')
+      return `${operand} ${op === 'IS' ? 'IS NOT DISTINCT FROM' : 'IS DISTINCT FROM'} ${this.#literal(value)}`;
+    if (value === null) return 'false';
+    if (op === 'IN' || op === 'NOT IN') {
+      const items = Array.isArray(value) ? value : [];
+      if (items.length === 0) return op === 'IN' ? 'false' : `${operand} IS NOT NULL`;
+      return `${operand} ${op} (${items.map(item => this.#literal(item)).join(', ')})`;
+    }
+    return `${operand} ${op} ${this.#literal(value)}`;
+  }
+
+  #literal(value: unknown): string {
+    if (value === null) return 'NULL';
+    this.values.push(String(value));
+    const type = typeof value === 'number' ? 'float8' : typeof value === 'boolean' ? 'boolean' : 'text';
+    return `$${this.values.length}::${type}${type === 'text' ? ' COLLATE "C"' : ''}`;
+  }
+}
+
+/** A column as a value of the type that clients see. */
+const wireExpression = (table: UpstreamTable, name: string, alias: string): string => {
+  const {typname, isArray} = upstreamColumn(table, name);
+  const sql = `${alias}.${ident(name)}`;
+  if (isArray) return `${sql}::text`;
+  if (typname === 'bool') return sql;
+  if (/^(int[248]|float[48]|numeric)$/.test(typname)) return `${sql}::float8`;
+  if (/^(date|timestamp|timestamptz)$/.test(typname)) return `(extract(epoch FROM ${sql}) * 1000)::float8`;
+  if (/^timetz?$/.test(typname)) return `(extract(epoch FROM ${sql}) * 1000)::float8`;
+  return `${sql}::text COLLATE "C"`;
+};

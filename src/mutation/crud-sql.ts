@@ -1,0 +1,64 @@
+import {BadMutation} from '../errors.ts';
+import {ident} from '../pg/identifier.ts';
+import type {CrudOp} from '../protocol/up.ts';
+import {toPgText} from './to-pg.ts';
+import {type UpstreamTable, upstreamColumn} from './upstream-tables.ts';
+
+export interface Statement {
+  readonly text: string;
+  readonly values: readonly (string | null)[];
+}
+
+/** The statement of one operation; null if nothing is left to do (mutations-auth.md §3.4). @throws BadMutation */
+export const crudStatement = (op: CrudOp, table: UpstreamTable): Statement | null => {
+  const params = new Params(table);
+  const key = op.primaryKey.map(ident).join(', ');
+  const columns = Object.keys(op.value).filter(name => op.value[name] !== undefined);
+  for (const name of op.primaryKey)
+    if (!columns.includes(name)) throw new BadMutation(`A value for key column '${name}' is missing.`);
+  // Assigning key columns would take a row lock that blocks inserts referring to the row.
+  const assigned = columns.filter(name => !op.primaryKey.includes(name));
+  switch (op.op) {
+    case 'insert':
+    case 'upsert': {
+      const values = columns.map(name => params.add(name, op.value[name]));
+      const conflict =
+        op.op === 'insert' || assigned.length === 0
+          ? 'DO NOTHING'
+          : `DO UPDATE SET ${assigned.map(name => `${ident(name)} = EXCLUDED.${ident(name)}`).join(', ')}`;
+      return params.statement(
+        `INSERT INTO ${table.sql} (${columns.map(ident).join(', ')}) VALUES (${values.join(', ')}) ON CONFLICT (${key}) ${conflict}`,
+      );
+    }
+    case 'update': {
+      if (assigned.length === 0) return null;
+      const sets = assigned.map(name => `${ident(name)} = ${params.add(name, op.value[name])}`).join(', ');
+      return params.statement(`UPDATE ${table.sql} SET ${sets} WHERE ${whereKey(op, params)}`);
+    }
+    case 'delete':
+      return params.statement(`DELETE FROM ${table.sql} WHERE ${whereKey(op, params)}`);
+  }
+};
+
+/** Collects parameters of a table's columns, each cast to its column's type. */
+export class Params {
+  readonly values: (string | null)[] = [];
+  readonly #table: UpstreamTable;
+
+  constructor(table: UpstreamTable) {
+    this.#table = table;
+  }
+
+  add(column: string, value: CrudOp['value'][string] | undefined): string {
+    const spec = upstreamColumn(this.#table, column);
+    this.values.push(toPgText(value, spec));
+    return `$${this.values.length}::${spec.sqlType}`;
+  }
+
+  statement(text: string): Statement {
+    return {text, values: this.values};
+  }
+}
+
+export const whereKey = (op: CrudOp, params: Params, alias = ''): string =>
+  op.primaryKey.map(name => `${alias}${ident(name)} = ${params.add(name, op.value[name])}`).join(' AND ');
