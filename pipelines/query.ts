@@ -1,0 +1,40 @@
+import {concatMap, filter, from, type Observable, tap} from 'rxjs';
+import {conflateMap} from '../src/flow/conflate-map.ts';
+import {type StageBoard, stages} from '../src/flow/stage.ts';
+import type {Epoch, QueryRegistry} from '../src/ivm/registry.ts';
+import type {VersionReady} from '../src/sync/types.ts';
+
+/** Who is to hear of a graph's diffs. */
+export interface EpochSink {
+  /** Diffs of one epoch, and graphs that were given up. Called synchronously, while every graph is at `epoch.to`. */
+  deliver(epoch: Epoch): void;
+}
+
+/**
+ * The chain that moves all query graphs of a worker: version ready → advance (read the changes between two snapshots, route
+ * each to the graphs it may concern; in each graph source → exists → filter | take → join, one batch per edge) → deliver.
+ * Versions that come while one step runs are served by the next.
+ */
+export const advanceQueries = (
+  versions: Observable<VersionReady>,
+  registry: QueryRegistry,
+  sink: EpochSink,
+  board: StageBoard,
+): Observable<Epoch> => {
+  const stage = stages(board, 'query');
+  return versions.pipe(
+    conflateMap(() =>
+      from([null]).pipe(
+        stage(
+          'advance',
+          concatMap(() => registry.advance()),
+        ),
+        filter(epoch => epoch !== null),
+        stage(
+          'deliver',
+          tap(epoch => sink.deliver(epoch)),
+        ),
+      ),
+    ),
+  );
+};

@@ -1,0 +1,223 @@
+import type {Socket} from 'node:net';
+import {type Observable, Subject, share} from 'rxjs';
+import {transformClientQuery} from '../src/auth/read-permissions.ts';
+import {NO_PERMISSIONS, PermissionsCache} from '../src/auth/permissions.ts';
+import {createTokenVerifier} from '../src/auth/verify.ts';
+import {shardName, type ZeroConfig} from '../src/config/config.ts';
+import {ensureCvrSchema} from '../src/cvr/schema.ts';
+import {CvrStore} from '../src/cvr/store.ts';
+import type {StageBoard} from '../src/flow/stage.ts';
+import {createQueryRegistry, type InspectableRegistry} from '../src/ivm/query-registry.ts';
+import type {Epoch, GraphDiff, QueryGraph} from '../src/ivm/registry.ts';
+import type {WorkerInspection} from '../src/observe/inspection.ts';
+import type {Log} from '../src/observe/log.ts';
+import {createPool} from '../src/pg/connect.ts';
+import type {Version} from '../src/pg/lsn.ts';
+import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
+import type {Up} from '../src/protocol/up.ts';
+import {createAcceptor} from '../src/sync/accept.ts';
+import {ClientGroup} from '../src/sync/client-group.ts';
+import type {ClientConnection, HandedRequest, MessageHandler, VersionReady} from '../src/sync/types.ts';
+import {serveGroup} from './client-group.ts';
+import {createMutations} from './mutations.ts';
+import {advanceQueries} from './query.ts';
+
+export interface SyncWorkerDeps {
+  readonly config: ZeroConfig;
+  readonly workerIndex: number;
+  readonly log: Log;
+  readonly board: StageBoard;
+  /** The first item tells that the replica is there. */
+  readonly versions: Observable<VersionReady>;
+}
+
+export interface SyncWorker {
+  accept(request: HandedRequest, socket: Socket, head: Buffer): void;
+  inspect(): WorkerInspection;
+  /** Reopens the idle snapshot, so that the replica's WAL can restart. */
+  refresh(): void;
+  /** Sends every client elsewhere and ends. */
+  stop(reason: string): Promise<void>;
+}
+
+/** Graphs without subscribers hold at most this many rows. */
+const LINGER_ROWS = 50_000;
+
+/** One worker process: its registry of query graphs, its client groups, and the pools they use. */
+export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker> => {
+  const {config, log, board} = deps;
+  const shard = shardName(config);
+  const perWorker = (total: number, own: number | undefined) =>
+    own ?? Math.max(1, Math.floor(total / Math.max(1, config.numSyncWorkers)));
+  const cvrPool = createPool(config.cvr.db, {purpose: 'cvr', max: perWorker(config.cvr.maxConns, config.cvr.maxConnsPerWorker)});
+  const upstreamPool = createPool(config.upstream.db, {
+    purpose: 'mutations',
+    max: perWorker(config.upstream.maxConns, config.upstream.maxConnsPerWorker),
+  });
+  const versions = deps.versions.pipe(share());
+  const firstVersion = new Promise<void>((resolve, reject) => {
+    versions.subscribe({next: () => resolve(), error: reject});
+  });
+  await Promise.all([firstVersion, ensureCvrSchema(cvrPool, shard)]);
+
+  const registry: InspectableRegistry = createQueryRegistry({
+    replicaFile: config.replica.file,
+    appID: config.app.id,
+    log,
+    slowHydrateMs: config.log.slowHydrateThreshold,
+    lingerRows: LINGER_ROWS,
+  });
+  const permissions = new PermissionsCache(() => registry.permissionsRow());
+  const store = new CvrStore(cvrPool, shard, config.taskID);
+  const groups = new Map<string, ClientGroup>();
+  const waiting = new Waiting(() => registry.version);
+  const mutations = createMutations({config, log, board, upstream: upstreamPool, permissions: () => permissions.current()});
+
+  const deliver = (epoch: Epoch): void => {
+    const diffs = new Map<QueryGraph, GraphDiff>(epoch.diffs.map(diff => [diff.graph, diff]));
+    for (const group of groups.values()) {
+      if (epoch.schemaChanged || epoch.permissionsChanged) group.invalidate(epoch.schemaChanged);
+      for (const {graph, error} of epoch.failed) group.graphFailed(graph, error);
+    }
+    if (diffs.size)
+      for (const [group, own] of concerned(groups.values(), diffs)) group.advance(own);
+    waiting.settle();
+  };
+  const advancing = advanceQueries(versions, registry, {deliver}, board).subscribe({
+    error: error => {
+      log.fatal({err: error}, 'the query graphs cannot follow the replica');
+      process.exitCode = 1;
+      process.disconnect?.();
+    },
+  });
+
+  const groupOf = (id: string): ClientGroup => {
+    let group = groups.get(id);
+    if (!group || group.ended) {
+      group = new ClientGroup(id, {
+        shard,
+        taskID: config.taskID,
+        log,
+        registry,
+        pool: cvrPool,
+        store,
+        transform: (ast, claims) => transformClientQuery(ast, currentPermissions(), claims),
+        reached: version => waiting.until(version),
+        onEnd: ended => {
+          if (groups.get(id) === ended) groups.delete(id);
+        },
+      });
+      groups.set(id, group);
+      serveGroup(group, board).subscribe();
+    }
+    return group;
+  };
+  let warned = false;
+  const currentPermissions = () => {
+    const current = permissions.current();
+    if (current === NO_PERMISSIONS && !warned) {
+      warned = true;
+      log.warn(`no permissions are deployed for app "${config.app.id}": client queries return no rows. Deploy them with zero-deploy-permissions.`);
+    }
+    return current;
+  };
+
+  const verifier = createTokenVerifier(config);
+  const handler: MessageHandler = {
+    connect: async connection => groupOf(connection.clientGroupID).connect(connection),
+    message: async (connection, message) => {
+      const group = groups.get(connection.clientGroupID);
+      if (group) await handle(group, connection, message);
+    },
+    disconnected: connection => groups.get(connection.clientGroupID)?.disconnected(connection),
+  };
+  const handle = async (group: ClientGroup, connection: ClientConnection, [type, body]: Up): Promise<void> => {
+    switch (type) {
+      case 'initConnection':
+        return group.init(connection, body);
+      case 'changeDesiredQueries':
+        return group.changeDesired(connection, body.desiredQueriesPatch);
+      case 'deleteClients':
+        return group.deleteClients(connection, body);
+      case 'push':
+        return mutations.push(connection, body);
+      case 'updateAuth': {
+        const next = await verifier.verify(body.auth, connection.userID);
+        if (next.kind === 'none') throw protocolError('Unauthorized', 'An empty token cannot replace the current one.');
+        connection.auth = next;
+        return group.updateAuth(connection);
+      }
+      case 'inspect': {
+        const value = body.op === 'version' ? (config.serverVersion ?? 'zerostream') : false;
+        return connection.send(['inspect', {id: body.id, op: body.op === 'version' ? 'version' : 'authenticated', value}]);
+      }
+      // Mutation results are the app endpoint's; the rest the reference ignores as well (protocol.md §2.6).
+      case 'ackMutationResponses':
+      case 'pull':
+      case 'ping':
+      case 'closeConnection':
+        return;
+    }
+  };
+  const accept = createAcceptor({config, handler, verifier, log});
+
+  return {
+    accept,
+    inspect: () => ({
+      index: deps.workerIndex,
+      version: registry.version,
+      stages: board.snapshot(),
+      graphs: registry.inspectGraphs(),
+      groups: [...groups.values()].map(group => group.inspect()),
+    }),
+    refresh: () => registry.refresh(),
+    stop: async reason => {
+      const rehome = new ProtocolError({kind: 'Rehome', message: reason, origin: 'zeroCache'});
+      for (const group of [...groups.values()]) group.end(rehome);
+      advancing.unsubscribe();
+      mutations.stop();
+      await Promise.all([cvrPool.end(), upstreamPool.end()]);
+      registry.close();
+    },
+  };
+};
+
+/** The groups that hold a changed graph, each with its diffs. */
+function* concerned(
+  groups: Iterable<ClientGroup>,
+  diffs: ReadonlyMap<QueryGraph, GraphDiff>,
+): Generator<[ClientGroup, GraphDiff[]]> {
+  for (const group of groups) {
+    const own: GraphDiff[] = [];
+    for (const graph of group.graphs()) {
+      const diff = diffs.get(graph);
+      if (diff) own.push(diff);
+    }
+    if (own.length) yield [group, own];
+  }
+}
+
+/** Promises of versions that the replica has not reached yet. */
+class Waiting {
+  readonly #version: () => Version;
+  readonly #reached = new Subject<void>();
+
+  constructor(version: () => Version) {
+    this.#version = version;
+  }
+
+  settle(): void {
+    this.#reached.next();
+  }
+
+  until(version: Version): Promise<void> {
+    if (this.#version() >= version) return Promise.resolve();
+    return new Promise(resolve => {
+      const subscription = this.#reached.subscribe(() => {
+        if (this.#version() < version) return;
+        subscription.unsubscribe();
+        resolve();
+      });
+    });
+  }
+}
