@@ -1,7 +1,7 @@
 import type {Socket} from 'node:net';
 import {type Observable, Subject, share} from 'rxjs';
-import {transformClientQuery} from '../src/auth/read-permissions.ts';
 import {NO_PERMISSIONS, PermissionsCache} from '../src/auth/permissions.ts';
+import {transformClientQuery} from '../src/auth/read-permissions.ts';
 import {createTokenVerifier} from '../src/auth/verify.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import {ensureCvrSchema} from '../src/cvr/schema.ts';
@@ -49,7 +49,10 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   const shard = shardName(config);
   const perWorker = (total: number, own: number | undefined) =>
     own ?? Math.max(1, Math.floor(total / Math.max(1, config.numSyncWorkers)));
-  const cvrPool = createPool(config.cvr.db, {purpose: 'cvr', max: perWorker(config.cvr.maxConns, config.cvr.maxConnsPerWorker)});
+  const cvrPool = createPool(config.cvr.db, {
+    purpose: 'cvr',
+    max: perWorker(config.cvr.maxConns, config.cvr.maxConnsPerWorker),
+  });
   const upstreamPool = createPool(config.upstream.db, {
     purpose: 'mutations',
     max: perWorker(config.upstream.maxConns, config.upstream.maxConnsPerWorker),
@@ -71,7 +74,13 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   const store = new CvrStore(cvrPool, shard, config.taskID);
   const groups = new Map<string, ClientGroup>();
   const waiting = new Waiting(() => registry.version);
-  const mutations = createMutations({config, log, board, upstream: upstreamPool, permissions: () => permissions.current()});
+  const mutations = createMutations({
+    config,
+    log,
+    board,
+    upstream: upstreamPool,
+    permissions: () => permissions.current(),
+  });
 
   const deliver = (epoch: Epoch): void => {
     const diffs = new Map<QueryGraph, GraphDiff>(epoch.diffs.map(diff => [diff.graph, diff]));
@@ -79,8 +88,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
       if (epoch.schemaChanged || epoch.permissionsChanged) group.invalidate(epoch.schemaChanged);
       for (const {graph, error} of epoch.failed) group.graphFailed(graph, error);
     }
-    if (diffs.size)
-      for (const [group, own] of concerned(groups.values(), diffs)) group.advance(own);
+    if (diffs.size) for (const [group, own] of concerned(groups.values(), diffs)) group.advance(own);
     waiting.settle();
   };
   const advancing = advanceQueries(versions, registry, {deliver}, board).subscribe({
@@ -117,7 +125,9 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     const current = permissions.current();
     if (current === NO_PERMISSIONS && !warned) {
       warned = true;
-      log.warn(`no permissions are deployed for app "${config.app.id}": client queries return no rows. Deploy them with zero-deploy-permissions.`);
+      log.warn(
+        `no permissions are deployed for app "${config.app.id}": client queries return no rows. Deploy them with zero-deploy-permissions.`,
+      );
     }
     return current;
   };
@@ -131,7 +141,11 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     },
     disconnected: connection => groups.get(connection.clientGroupID)?.disconnected(connection),
   };
-  const handle = async (group: ClientGroup, connection: ClientConnection, [type, body]: Up): Promise<void> => {
+  const handle = async (
+    group: ClientGroup,
+    connection: ClientConnection,
+    [type, body]: Up,
+  ): Promise<void> => {
     switch (type) {
       case 'initConnection':
         return group.init(connection, body);
@@ -143,13 +157,17 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
         return mutations.push(connection, body);
       case 'updateAuth': {
         const next = await verifier.verify(body.auth, connection.userID);
-        if (next.kind === 'none') throw protocolError('Unauthorized', 'An empty token cannot replace the current one.');
+        if (next.kind === 'none')
+          throw protocolError('Unauthorized', 'An empty token cannot replace the current one.');
         connection.auth = next;
         return group.updateAuth(connection);
       }
       case 'inspect': {
         const value = body.op === 'version' ? (config.serverVersion ?? 'zerostream') : false;
-        return connection.send(['inspect', {id: body.id, op: body.op === 'version' ? 'version' : 'authenticated', value}]);
+        return connection.send([
+          'inspect',
+          {id: body.id, op: body.op === 'version' ? 'version' : 'authenticated', value},
+        ]);
       }
       // Mutation results are the app endpoint's; the rest the reference ignores as well (protocol.md §2.6).
       case 'ackMutationResponses':

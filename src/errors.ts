@@ -103,3 +103,9 @@ export class BadMutation extends DaemonError {
   readonly code = 'M002';
   readonly recovery = 'reject' satisfies Recovery;
 }
+
+/** C001 — The configuration is not usable. Every problem is listed with its option; nothing was started. */
+export class ConfigError extends DaemonError {
+  readonly code = 'C001';
+  readonly recovery = 'stop' satisfies Recovery;
+}
