@@ -104,8 +104,19 @@ export class BadMutation extends DaemonError {
   readonly recovery = 'reject' satisfies Recovery;
 }
 
-/** C001 — The configuration is not usable. Every problem is listed with its option; nothing was started. */
+/**
+ * C001 — The configuration cannot be used. Each line of the message names an option, what is wrong with it and what to
+ * do; all of them are reported at once, and nothing was started. `--help` lists every option.
+ */
 export class ConfigError extends DaemonError {
   readonly code = 'C001';
   readonly recovery = 'stop' satisfies Recovery;
+
+  /** @param problems one line each, without secret values. */
+  constructor(
+    readonly problems: readonly string[],
+    options?: ErrorOptions,
+  ) {
+    super(['the configuration cannot be used:', ...problems].join('\n  '), options);
+  }
 }

@@ -1,1 +1,41 @@
-export {};
+import {Subject} from 'rxjs';
+import {type SyncWorker, startSyncWorker} from '../../pipelines/sync-worker.ts';
+import {parentOf} from '../daemon/child-process.ts';
+import {usage, WORKER_INDEX_VARIABLE} from '../daemon/ipc.ts';
+import {StageBoard} from '../flow/stage.ts';
+import type {VersionReady} from '../sync/types.ts';
+
+/** A process that serves client groups from the replica. */
+const workerIndex = Number(process.env[WORKER_INDEX_VARIABLE] ?? 0);
+const parent = parentOf(`syncer-${workerIndex}`);
+const versions = new Subject<VersionReady>();
+let worker: SyncWorker | null = null;
+
+parent.onMessage((message, socket) => {
+  switch (message.type) {
+    case 'version-ready':
+      return versions.next(message.ready);
+    case 'refresh':
+      return worker?.refresh();
+    case 'upgrade':
+      if (!socket) return;
+      if (worker) worker.accept(message.request, socket, Buffer.from(message.head, 'base64'));
+      else socket.destroy();
+      return;
+    case 'inspect':
+      if (worker) parent.send({type: 'inspection', id: message.id, body: worker.inspect(), usage: usage()});
+      return;
+    case 'stop':
+      void (worker?.stop(message.reason) ?? Promise.resolve())
+        .catch(() => {})
+        // Frames already handed to the sockets are flushed by then.
+        .finally(() => setTimeout(() => process.exit(0), 100));
+  }
+});
+
+startSyncWorker({config: parent.config, workerIndex, log: parent.log, board: new StageBoard(), versions})
+  .then(started => {
+    worker = started;
+    parent.send({type: 'ready'});
+  })
+  .catch(error => parent.fatal(error));

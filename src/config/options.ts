@@ -5,7 +5,7 @@ export interface OptionSpec {
   /** `group.field`, from which flag and environment name follow (config-ops.md §1.1). */
   readonly path: string;
   readonly type: OptionType;
-  readonly default?: string | number | boolean | readonly string[];
+  readonly default?: string | number | boolean | readonly string[] | undefined;
   readonly description: string;
   readonly hidden?: boolean;
   readonly deprecated?: boolean;

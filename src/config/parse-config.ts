@@ -1,166 +1,83 @@
-import {randomBytes} from 'node:crypto';
-import {availableParallelism} from 'node:os';
-import {Command, CommanderError, Option} from 'commander';
 import {ConfigError} from '../errors.ts';
 import type {ZeroConfig} from './config.ts';
-import {envOf, flagOf, OPTIONS, type OptionSpec} from './options.ts';
-import {validateConfig} from './validate-config.ts';
+import {readEnvironment} from './environment.ts';
+import {readFlags} from './flags.ts';
+import {bothNames, type Given} from './given.ts';
+import {normalizeConfig} from './normalize-config.ts';
+import {optionEntries, withDefaults} from './option-table.ts';
+import {validateConfig, warningsOf} from './validate-config.ts';
 
 export interface ParsedConfig {
   readonly config: ZeroConfig;
-  /** Deprecated or unknown settings, one line each. */
+  /** Deprecated, unknown or doubtful settings, one line each. */
   readonly warnings: readonly string[];
-  /** Settings whose feature is not built yet, one line each. */
+  /** Settings accepted without effect, one line each with what happens instead. */
   readonly notices: readonly string[];
 }
 
-type Value = string | number | boolean | readonly string[] | undefined;
-type Env = Readonly<Record<string, string | undefined>>;
+/**
+ * Reads the command line over the environment over defaults, completes what follows from other options, and checks all
+ * of it (config-ops.md §1). `argv` begins after the name of the command. Nothing is opened, started or asked.
+ * @throws ConfigError with every problem at once; no line of it holds a secret.
+ */
+export const parseConfig = (argv: readonly string[], env: NodeJS.ProcessEnv): ParsedConfig => {
+  const flags = readFlags(argv);
+  const environment = readEnvironment(env);
+  const given = new Map([...environment.given, ...flags.given]);
 
-/** Variables under our prefix that are no options. */
-const OTHER_VARIABLES = new Set([
-  'ZERO_IDLE_IN_TRANSACTION_SESSION_TIMEOUT',
-  'ZERO_PG_SOCKET_INACTIVITY_TIMEOUT',
-  'ZERO_ENABLE_STARTUP_MESSAGE',
-  'ZERO_IN_CONTAINER',
-  'ZERO_SCHEMA_PATH',
-]);
+  const problems = [...flags.problems, ...environment.problems];
+  const values = new Map<string, unknown>();
+  for (const setting of given.values()) {
+    const {entry, texts} = setting;
+    const read = entry.option.read(texts);
+    if ('value' in read) values.set(entry.env, read.value);
+    else problems.push(`${bothNames(entry)}: must be ${read.must}${quoted(setting)}`);
+  }
+
+  const options = withDefaults(values);
+  const config = normalizeConfig(options, env);
+  problems.push(...validateConfig(config, options, new Set(given.keys())));
+  if (problems.length > 0) throw new ConfigError(problems);
+
+  const settings = optionEntries.flatMap(({env: name}) => given.get(name) ?? []);
+  return {
+    config,
+    warnings: [
+      ...environment.warnings,
+      ...settings.flatMap(deprecation),
+      ...warningsOf(config, options, new Set(given.keys())),
+    ],
+    notices: settings.flatMap(setting => notice(setting, values.get(setting.entry.env))),
+  };
+};
+
+/** Options that say how a demonstration is to run, but not that there is a database to serve. */
+const NO_DEPLOYMENT = new Set(['ZERO_PORT', 'ZERO_LOG_LEVEL', 'ZERO_LOG_FORMAT', 'ZERO_ENABLE_TELEMETRY']);
 
 /**
- * Reads flags over environment over defaults, completes what follows from other options, and checks everything
- * (config-ops.md §1). @throws ConfigError listing every problem at once; it never repeats a value.
+ * Whether the user configured anything of a deployment. If not, there is nothing to complain about, and development
+ * mode starts; a mistyped flag counts, so that it is reported and not taken for no configuration.
  */
-export const parseConfig = (argv: readonly string[], env: Env): ParsedConfig => {
-  const problems: string[] = [];
-  const flags = readFlags(argv, problems);
-  const values = new Map<string, Value>();
-  const warnings: string[] = [];
-  const notices: string[] = [];
-  for (const spec of OPTIONS) {
-    const text = flags.get(spec.path) ?? (env[envOf(spec)] || undefined);
-    const value = text === undefined ? spec.default : read(spec, text, problems);
-    values.set(spec.path, value);
-    if (text === undefined) continue;
-    if (spec.deprecated) warnings.push(`${envOf(spec)} is deprecated.`);
-    if (spec.later)
-      notices.push(`${envOf(spec)} is accepted, but what it asks for is not built yet; it has no effect.`);
-  }
-  for (const name of Object.keys(env))
-    if (name.startsWith('ZERO_') && !OTHER_VARIABLES.has(name) && !OPTIONS.some(spec => envOf(spec) === name))
-      warnings.push(`${name} is no option of this server.${didYouMean(name)}`);
-  if (problems.length) throw new ConfigError(problems.join('\n'));
-  const config = complete(values, env);
-  validateConfig(config, problems);
-  if (problems.length) throw new ConfigError(problems.join('\n'));
-  return {config, warnings, notices};
+export const isConfigured = (argv: readonly string[], env: NodeJS.ProcessEnv): boolean => {
+  const flags = readFlags(argv);
+  const names = [...flags.given.keys(), ...readEnvironment(env).given.keys()];
+  return flags.problems.length > 0 || names.some(name => !NO_DEPLOYMENT.has(name));
 };
 
-/** True if the user has set anything that concerns this server: with nothing at all, development mode starts. */
-export const isConfigured = (argv: readonly string[], env: Env): boolean =>
-  argv.some(argument => argument.startsWith('--')) || OPTIONS.some(spec => env[envOf(spec)]);
-
-const readFlags = (argv: readonly string[], problems: string[]): Map<string, string | readonly string[]> => {
-  const command = new Command()
-    .exitOverride()
-    .configureOutput({writeErr: () => {}, writeOut: () => {}})
-    .helpOption(false)
-    .allowExcessArguments(false);
-  for (const spec of OPTIONS) {
-    const argument = spec.type === 'boolean' ? '[value]' : spec.type === 'list' ? '<values...>' : '<value>';
-    command.addOption(new Option(`${flagOf(spec)} ${argument}`).hideHelp());
-  }
-  try {
-    command.parse(argv, {from: 'user'});
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    problems.push(error.message.replace(/^error: /, ''));
-    return new Map();
-  }
-  const given = command.opts<Record<string, string | string[] | true>>();
-  const flags = new Map<string, string | readonly string[]>();
-  for (const spec of OPTIONS) {
-    const value = given[attributeOf(spec)];
-    if (value !== undefined) flags.set(spec.path, value === true ? 'true' : value);
-  }
-  return flags;
+/** Shows a faulty value where that can only help: short, and of a kind that holds no secret. */
+const quoted = ({entry: {option}, texts}: Given): string => {
+  const harmless = ['number', 'boolean', 'enum'].includes(option.kind) && !option.secret;
+  const [text = ''] = texts;
+  return harmless && text.length <= 20 ? `, is ${JSON.stringify(text)}` : '';
 };
 
-/** The property commander stores a flag under. */
-const attributeOf = (spec: OptionSpec): string => new Option(`${flagOf(spec)} <value>`).attributeName();
+const deprecation = ({entry, name}: Given): readonly string[] =>
+  entry.option.deprecated ? [`${name}: deprecated. ${entry.option.deprecated}`] : [];
 
-const read = (spec: OptionSpec, text: string | readonly string[], problems: string[]): Value => {
-  const name = envOf(spec);
-  if (spec.type === 'list')
-    return (typeof text === 'string' ? text.split(',') : text).map(item => item.trim()).filter(Boolean);
-  const single = typeof text === 'string' ? text : text.join();
-  switch (spec.type) {
-    case 'string':
-      return single;
-    case 'number': {
-      const number = Number(single);
-      if (Number.isFinite(number)) return number;
-      problems.push(`${name} must be a number.`);
-      return undefined;
-    }
-    case 'boolean':
-      if (/^(true|1)$/i.test(single)) return true;
-      if (/^(false|0)$/i.test(single)) return false;
-      problems.push(`${name} must be true or false.`);
-      return undefined;
-    default:
-      if (spec.type.includes(single)) return single;
-      problems.push(`${name} must be one of ${spec.type.join(', ')}.`);
-      return undefined;
-  }
+/** A setting that says no more than the default is not worth a line. */
+const notice = ({entry: {option}, name}: Given, value: unknown): readonly string[] => {
+  if (JSON.stringify(value) === JSON.stringify(option.default)) return [];
+  if (option.later) return [`${name}: accepted, but not built yet; until then ${option.later}`];
+  if (option.inert) return [`${name}: accepted, but has nothing to do here: ${option.inert}`];
+  return [];
 };
-
-/** Nests the values and fills in what follows from others (config-ops.md §1.8). */
-const complete = (values: Map<string, Value>, env: Env): ZeroConfig => {
-  const fall = (path: string, value: Value) => {
-    if (values.get(path) === undefined) values.set(path, value);
-  };
-  const port = Number(values.get('port'));
-  fall('taskID', `zs-${randomBytes(6).toString('hex')}`);
-  fall('changeStreamer.port', port + 1);
-  fall('litestream.port', port + 2);
-  fall('numSyncWorkers', Math.max(1, availableParallelism() - 1));
-  fall('upstream.db', '');
-  fall('change.db', values.get('upstream.db'));
-  fall('cvr.db', values.get('upstream.db'));
-  if (env['ECS_CONTAINER_METADATA_URI_V4']) fall('keepaliveTimeoutMs', 20_000);
-  for (const [current, old] of [
-    ['mutate', 'push'],
-    ['query', 'getQueries'],
-  ] as const)
-    for (const field of ['url', 'apiKey', 'allowedClientHeaders', 'allowedRequestHeaders'])
-      fall(`${current}.${field}`, values.get(`${old}.${field}`));
-  const config: Record<string, unknown> = {development: env['NODE_ENV'] === 'development'};
-  for (const [path, value] of values) {
-    const [group, field] = path.split('.') as [string, string | undefined];
-    if (field === undefined) config[group] = value;
-    else config[group] = {...(config[group] as object | undefined), [field]: value};
-  }
-  return config as object as ZeroConfig;
-};
-
-const didYouMean = (name: string): string => {
-  const near = OPTIONS.map(envOf)
-    .map(candidate => ({candidate, distance: editDistance(name, candidate)}))
-    .sort((a, b) => a.distance - b.distance)[0];
-  return near && near.distance <= 4 ? ` Did you mean ${near.candidate}?` : '';
-};
-
-const editDistance = (a: string, b: string): number => {
-  let row = Array.from({length: b.length + 1}, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    row = next;
-  }
-  return row[b.length]!;
-};
-
-/** For handing a configuration to a child process. */
-export const serializeConfig = (config: ZeroConfig): string => JSON.stringify(config);
-export const deserializeConfig = (text: string): ZeroConfig => JSON.parse(text) as ZeroConfig;

@@ -19,8 +19,8 @@ interface ColumnRow {
 export const readTableSpecs = (db: Database): Map<string, TableSpec> => {
   const columns = db
     .prepare<[], ColumnRow>(
-      `SELECT t.name AS "table", c.name, c.type AS declared, m.upstream_type AS upstreamType, m.is_not_null AS notNull,
-         m.is_enum AS isEnum, m.is_array AS isArray, m.backfill
+      `SELECT t.name AS "table", c.name, c.type AS declared, m.upstream_type AS upstreamType, m.is_not_null AS "notNull",
+         m.is_enum AS "isEnum", m.is_array AS "isArray", m.backfill
        FROM sqlite_master t JOIN pragma_table_info(t.name) c
        LEFT JOIN "_zero.column_metadata" m ON m.table_name = t.name AND m.column_name = c.name
        WHERE t.type = 'table' ORDER BY t.name, c.cid`,

@@ -9,10 +9,13 @@ interface EndpointOptions {
   readonly allowedRequestHeaders: Option<readonly string[] | undefined>;
 }
 
-/** `deprecated` is the group to use instead. */
-const endpoint = (what: string, deprecated?: string): EndpointOptions => {
-  const instead = (field: string): {readonly deprecated?: string} =>
-    deprecated ? {deprecated: `Use ${deprecated}_${field}.`} : {};
+const NO_MUTATORS = 'custom mutators are refused';
+const NO_QUERIES = 'named queries are refused';
+
+/** `later` says what happens until the daemon calls that server; `current` is the group to use instead. */
+const endpoint = (what: string, later: string, current?: string): EndpointOptions => {
+  const instead = (field: string): {readonly deprecated?: string; readonly later: string} =>
+    current ? {later, deprecated: `Use ${current}_${field}.`} : {later};
   return {
     url: list({
       ...instead('URL'),
@@ -46,10 +49,10 @@ const endpoint = (what: string, deprecated?: string): EndpointOptions => {
 
 /** The app's own server, mutations, and who the user is (config-ops.md §1.4). */
 export const appServerOptions = {
-  mutate: endpoint('run custom mutators'),
-  query: endpoint('name and permit queries'),
-  push: endpoint('run custom mutators', 'ZERO_MUTATE'),
-  getQueries: endpoint('name and permit queries', 'ZERO_QUERY'),
+  mutate: endpoint('run custom mutators', NO_MUTATORS),
+  query: endpoint('name and permit queries', NO_QUERIES),
+  push: endpoint('run custom mutators', NO_MUTATORS, 'ZERO_MUTATE'),
+  getQueries: endpoint('name and permit queries', NO_QUERIES, 'ZERO_QUERY'),
   enableCrudMutations: flag({
     default: true,
     about:

@@ -1,0 +1,1 @@
+export const runFixtureReplay = async (_: readonly string[]): Promise<number> => 1;

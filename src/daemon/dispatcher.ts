@@ -1,0 +1,155 @@
+import {createHash} from 'node:crypto';
+import type {IncomingMessage} from 'node:http';
+import type {Socket} from 'node:net';
+import type {ZeroConfig} from '../config/config.ts';
+import type {DaemonInspection, ReplicatorInspection, WorkerInspection} from '../observe/inspection.ts';
+import type {Log} from '../observe/log.ts';
+import {clientGroupOfUrl} from '../sync/handshake.ts';
+import type {HandedRequest, VersionReady} from '../sync/types.ts';
+import {Child} from './children.ts';
+import {type FromChild, usage} from './ipc.ts';
+
+const STOP_GRACE_MS = 10_000;
+
+/**
+ * Owns the child processes: one replicator and N sync workers. Passes versions on, hands upgraded sockets to the worker
+ * of their client group, and ends with the first child that ends by itself.
+ */
+export class Dispatcher {
+  /** Resolves when every worker has its first snapshot. */
+  readonly ready: Promise<void>;
+  /** Resolves with the exit code when a child has failed; never before. */
+  readonly failed: Promise<number>;
+  readonly #config: ZeroConfig;
+  readonly #log: Log;
+  readonly #startedAtMs = Date.now();
+  readonly #replicator: Child;
+  #workers: Child[] = [];
+  #latest: VersionReady | null = null;
+  #stopping = false;
+  #fail: (code: number) => void = () => {};
+  #becomeReady: () => void = () => {};
+  #readyWorkers = 0;
+
+  constructor(config: ZeroConfig, log: Log) {
+    this.#config = config;
+    this.#log = log;
+    this.failed = new Promise(resolve => {
+      this.#fail = resolve;
+    });
+    this.ready = new Promise(resolve => {
+      this.#becomeReady = resolve;
+    });
+    this.#replicator = this.#watch(
+      new Child('replicator', 0, config, message => this.#fromReplicator(message)),
+    );
+    this.#startWorkers();
+  }
+
+  get isReady(): boolean {
+    return this.#readyWorkers >= this.#config.numSyncWorkers && !this.#stopping;
+  }
+
+  /** Hands an upgrade to the worker of its client group; one client group is always at one worker. */
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const group = clientGroupOfUrl(request.url ?? '') ?? '';
+    const digest = createHash('sha1').update(`${this.#config.taskID}/${group}`).digest();
+    const worker = this.#workers[digest.readUInt32BE(0) % this.#workers.length];
+    if (!worker) return void socket.destroy();
+    worker.send({type: 'upgrade', request: plainRequest(request), head: head.toString('base64')}, socket);
+  }
+
+  async inspect(serverVersion: string): Promise<DaemonInspection> {
+    const [replicator, ...workers] = await Promise.all(
+      [this.#replicator, ...this.#workers].map(async child => ({child, answer: await child.inspect()})),
+    );
+    const own = usage();
+    return {
+      taskID: this.#config.taskID,
+      serverVersion,
+      startedAtMs: this.#startedAtMs,
+      atMs: Date.now(),
+      replicator: (replicator?.answer?.body as ReplicatorInspection | undefined) ?? null,
+      workers: workers.flatMap(({answer}) => (answer ? [answer.body as WorkerInspection] : [])),
+      processes: [
+        {name: 'dispatcher', pid: process.pid, ...own},
+        ...[replicator!, ...workers].flatMap(({child, answer}) =>
+          answer ? [{name: child.name, pid: child.pid, ...answer.usage}] : [],
+        ),
+      ],
+    };
+  }
+
+  /** Clients are sent elsewhere first, then replication ends. */
+  async stop(reason: string): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#workers.map(worker => worker.stop(reason, STOP_GRACE_MS)));
+    await this.#replicator.stop(reason, STOP_GRACE_MS);
+  }
+
+  #startWorkers(): void {
+    this.#readyWorkers = 0;
+    this.#workers = Array.from({length: this.#config.numSyncWorkers}, (_, index) =>
+      this.#watch(
+        new Child('sync-worker', index, this.#config, message => {
+          if (message.type === 'ready') {
+            this.#readyWorkers++;
+            if (this.isReady) this.#becomeReady();
+          } else if (message.type === 'fatal') this.#report(`sync-worker-${index}`, message);
+        }),
+      ),
+    );
+    if (this.#latest)
+      for (const worker of this.#workers) worker.send({type: 'version-ready', ready: this.#latest});
+  }
+
+  #fromReplicator(message: FromChild): void {
+    switch (message.type) {
+      case 'version-ready':
+        this.#latest = message.ready;
+        for (const worker of this.#workers) worker.send({type: 'version-ready', ready: message.ready});
+        return;
+      case 'checkpointed':
+        for (const worker of this.#workers) worker.send({type: 'refresh'});
+        return;
+      case 'recovery':
+        // The replica's file is going to be another one: workers start anew on it, and clients come back by themselves.
+        return void this.#restartWorkers(message.reason);
+      case 'fatal':
+        return this.#report('replicator', message);
+    }
+  }
+
+  async #restartWorkers(reason: string): Promise<void> {
+    const old = this.#workers;
+    this.#latest = null;
+    this.#workers = [];
+    await Promise.all(old.map(worker => worker.stop(reason, STOP_GRACE_MS)));
+    if (!this.#stopping) this.#startWorkers();
+  }
+
+  #report(name: string, {code, message}: {code: string | null; message: string}): void {
+    if (!this.#stopping) this.#log.error({process: name, ...(code ? {code} : {})}, message);
+  }
+
+  #watch(child: Child): Child {
+    void child.exited.then(code => {
+      if (this.#stopping || (child !== this.#replicator && !this.#workers.includes(child))) return;
+      this.#log.error({process: child.name, exitCode: code}, 'a process ended; the server stops');
+      this.#fail(code || 1);
+    });
+    return child;
+  }
+}
+
+const plainRequest = (request: IncomingMessage): HandedRequest => ({
+  url: request.url ?? '',
+  method: request.method ?? 'GET',
+  httpVersion: request.httpVersion,
+  headers: Object.fromEntries(
+    Object.entries(request.headers).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
+    ),
+  ),
+  remoteAddress: request.socket.remoteAddress ?? null,
+});

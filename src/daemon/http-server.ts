@@ -1,0 +1,91 @@
+import {createHash, timingSafeEqual} from 'node:crypto';
+import {createReadStream} from 'node:fs';
+import {rm} from 'node:fs/promises';
+import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
+import type {Socket} from 'node:net';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {writeHeapSnapshot} from 'node:v8';
+import type {ZeroConfig} from '../config/config.ts';
+import type {DaemonInspection} from '../observe/inspection.ts';
+import {metricsText} from '../observe/metrics.ts';
+
+export interface HttpDeps {
+  readonly config: Pick<ZeroConfig, 'adminPassword' | 'development'>;
+  readonly isReady: () => boolean;
+  readonly inspect: () => Promise<DaemonInspection>;
+  readonly upgrade: (request: IncomingMessage, socket: Socket, head: Buffer) => void;
+  /** Serves other paths, as development mode does its page; returns false if it does not know one. */
+  readonly page?: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
+}
+
+/** The port that clients and operators see (config-ops.md §3). */
+export const createHttpServer = (deps: HttpDeps): Server => {
+  const server = createServer({maxHeaderSize: 64 * 1024}, (request, response) => {
+    void respond(deps, request, response).catch(() =>
+      text(response, 500, 'Internal error; see the server log.'),
+    );
+  });
+  server.on('upgrade', (request, socket, head) => deps.upgrade(request, socket as Socket, head));
+  return server;
+};
+
+const respond = async (deps: HttpDeps, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const {pathname} = new URL(request.url ?? '/', 'http://localhost');
+  if (deps.page?.(request, response)) return;
+  switch (pathname) {
+    case '/':
+    case '/keepalive':
+      return deps.isReady() ? text(response, 200, 'OK') : text(response, 503, 'starting');
+    case '/metrics':
+      response.setHeader('Content-Type', 'text/plain; version=0.0.4');
+      response.end(await metricsText(await deps.inspect()));
+      return;
+    case '/statz':
+    case '/pipelines':
+      if (!admitted(deps, request, response, 'Statz')) return;
+      response.setHeader('Content-Type', 'application/json');
+      response.end(JSON.stringify(await deps.inspect(), null, 1));
+      return;
+    case '/heapz': {
+      if (!admitted(deps, request, response, 'Heapz')) return;
+      const file = writeHeapSnapshot(join(tmpdir(), `zerostream-${process.pid}-${Date.now()}.heapsnapshot`));
+      response.setHeader('Content-Disposition', 'attachment; filename="zerostream.heapsnapshot"');
+      createReadStream(file)
+        .on('close', () => void rm(file, {force: true}))
+        .pipe(response);
+      return;
+    }
+    default:
+      return text(response, 404, 'not found');
+  }
+};
+
+const text = (response: ServerResponse, status: number, body: string): void => {
+  response.statusCode = status;
+  response.setHeader('Content-Type', 'text/plain');
+  response.end(body);
+};
+
+/** HTTP basic auth with any user name; answers 401 itself. */
+const admitted = (
+  {config}: HttpDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  realm: string,
+): boolean => {
+  const given = Buffer.from(request.headers.authorization?.replace(/^Basic /, '') ?? '', 'base64').toString();
+  const password = given.slice(given.indexOf(':') + 1);
+  const allowed = config.adminPassword
+    ? sameText(password, config.adminPassword)
+    : config.development && password === '';
+  if (allowed) return true;
+  response.setHeader('WWW-Authenticate', `Basic realm="${realm} Protected Area"`);
+  text(response, 401, 'Unauthorized');
+  return false;
+};
+
+const sameText = (a: string, b: string): boolean => {
+  const digest = (value: string) => createHash('sha256').update(value).digest();
+  return timingSafeEqual(digest(a), digest(b));
+};

@@ -1,0 +1,41 @@
+import type {ReplicatorInspection, WorkerInspection} from '../observe/inspection.ts';
+import type {HandedRequest, VersionReady} from '../sync/types.ts';
+
+/** Messages from the dispatcher to its children. Sockets travel beside `upgrade`. */
+export type ToChild =
+  | {readonly type: 'version-ready'; readonly ready: VersionReady}
+  | {readonly type: 'refresh'}
+  | {readonly type: 'upgrade'; readonly request: HandedRequest; readonly head: string}
+  | {readonly type: 'inspect'; readonly id: number}
+  | {readonly type: 'stop'; readonly reason: string};
+
+/** Messages from a child to the dispatcher. */
+export type FromChild =
+  | {readonly type: 'ready'}
+  | {readonly type: 'version-ready'; readonly ready: VersionReady}
+  | {readonly type: 'checkpointed'}
+  | {readonly type: 'recovery'; readonly code: string; readonly reason: string}
+  | {
+      readonly type: 'inspection';
+      readonly id: number;
+      readonly body: ReplicatorInspection | WorkerInspection;
+      readonly usage: Usage;
+    }
+  | {readonly type: 'fatal'; readonly code: string | null; readonly message: string};
+
+export interface Usage {
+  readonly rssBytes: number;
+  readonly cpuMs: number;
+}
+
+export const usage = (): Usage => {
+  const {user, system} = process.cpuUsage();
+  return {rssBytes: process.memoryUsage.rss(), cpuMs: (user + system) / 1000};
+};
+
+/** Environment variable by which a child gets its configuration. */
+export const CONFIG_VARIABLE = 'ZEROSTREAM_CONFIG';
+export const WORKER_INDEX_VARIABLE = 'ZEROSTREAM_WORKER_INDEX';
+
+/** Exit code of a process whose error was already reported. */
+export const EXIT_REPORTED = 13;

@@ -1,0 +1,1 @@
+export const runDemo = async (): Promise<number> => 1;
