@@ -28,7 +28,7 @@ export const normalizeConfig = (
 ): ZeroConfig & UnreadGroups => {
   const {push, getQueries, targetClientRowCount: _, ...rest} = values;
   const upstreamDb = values.upstream.db ?? '';
-  const onEcs = Boolean(env['ECS_CONTAINER_METADATA_URI_V4']);
+  const onEcs = Boolean(env.ECS_CONTAINER_METADATA_URI_V4);
   return {
     ...rest,
     upstream: {...values.upstream, db: upstreamDb},
@@ -45,7 +45,7 @@ export const normalizeConfig = (
     keepaliveTimeoutMs: values.keepaliveTimeoutMs ?? (onEcs ? ECS_KEEPALIVE_MS : undefined),
     mutate: mergeMutate(push, values.mutate),
     query: values.query.url ? values.query : getQueries.url ? getQueries : values.query,
-    development: env['NODE_ENV'] === 'development',
+    development: env.NODE_ENV === 'development',
   };
 };
 

@@ -1,11 +1,12 @@
-import {ConfigError} from '../errors.ts';
+import {ConfigError, PipelineBug} from '../errors.ts';
 import type {ZeroConfig} from './config.ts';
+import {doubtsOf} from './doubts.ts';
 import {readEnvironment} from './environment.ts';
 import {readFlags} from './flags.ts';
 import {bothNames, type Given} from './given.ts';
 import {normalizeConfig} from './normalize-config.ts';
 import {optionEntries, withDefaults} from './option-table.ts';
-import {validateConfig, warningsOf} from './validate-config.ts';
+import {validateConfig} from './validate-config.ts';
 
 export interface ParsedConfig {
   readonly config: ZeroConfig;
@@ -36,32 +37,24 @@ export const parseConfig = (argv: readonly string[], env: NodeJS.ProcessEnv): Pa
 
   const options = withDefaults(values);
   const config = normalizeConfig(options, env);
-  problems.push(...validateConfig(config, options, new Set(given.keys())));
+  problems.push(...validateConfig(config, options));
   if (problems.length > 0) throw new ConfigError(problems);
 
   const settings = optionEntries.flatMap(({env: name}) => given.get(name) ?? []);
   return {
     config,
-    warnings: [
-      ...environment.warnings,
-      ...settings.flatMap(deprecation),
-      ...warningsOf(config, options, new Set(given.keys())),
-    ],
+    warnings: [...environment.warnings, ...settings.flatMap(deprecation), ...doubtsOf(options)],
     notices: settings.flatMap(setting => notice(setting, values.get(setting.entry.env))),
   };
 };
 
-/** Options that say how a demonstration is to run, but not that there is a database to serve. */
-const NO_DEPLOYMENT = new Set(['ZERO_PORT', 'ZERO_LOG_LEVEL', 'ZERO_LOG_FORMAT', 'ZERO_ENABLE_TELEMETRY']);
-
 /**
- * Whether the user configured anything of a deployment. If not, there is nothing to complain about, and development
- * mode starts; a mistyped flag counts, so that it is reported and not taken for no configuration.
+ * Whether the user configured anything. With nothing at all there is nothing to complain about, and development mode
+ * starts. A mistyped flag counts, so that it is reported and not taken for no configuration.
  */
 export const isConfigured = (argv: readonly string[], env: NodeJS.ProcessEnv): boolean => {
   const flags = readFlags(argv);
-  const names = [...flags.given.keys(), ...readEnvironment(env).given.keys()];
-  return flags.problems.length > 0 || names.some(name => !NO_DEPLOYMENT.has(name));
+  return flags.problems.length + flags.given.size + readEnvironment(env).given.size > 0;
 };
 
 /** Shows a faulty value where that can only help: short, and of a kind that holds no secret. */
@@ -80,4 +73,26 @@ const notice = ({entry: {option}, name}: Given, value: unknown): readonly string
   if (option.later) return [`${name}: accepted, but not built yet; until then ${option.later}`];
   if (option.inert) return [`${name}: accepted, but has nothing to do here: ${option.inert}`];
   return [];
+};
+
+/** A finished configuration as text, for a child process. It holds secrets: hand it over by IPC, never log it. */
+export const serializeConfig = (config: ZeroConfig): string => JSON.stringify(config);
+
+/**
+ * What {@link serializeConfig} wrote, in a process of the same release. It was checked by the parent and is not checked
+ * again; options without a value are absent, which reads the same as undefined. @throws PipelineBug
+ */
+export const deserializeConfig = (text: string): ZeroConfig => {
+  const value = parsed(text);
+  if (typeof value === 'object' && value !== null && 'upstream' in value && 'taskID' in value)
+    return value as ZeroConfig;
+  throw new PipelineBug('a child process got something else than a configuration');
+};
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 };
