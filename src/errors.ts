@@ -38,13 +38,13 @@ export class UpstreamUnfit extends DaemonError {
   readonly recovery = 'stop' satisfies Recovery;
 }
 
-/** U003 — A configured publication is missing or does not publish all of insert, update, delete and truncate. */
+/** U003 — A configured publication is missing or does not publish all of insert, update, delete and truncate. Create or alter it as the message says, or correct `ZERO_APP_PUBLICATIONS`. */
 export class PublicationUnfit extends DaemonError {
   readonly code = 'U003';
   readonly recovery = 'stop' satisfies Recovery;
 }
 
-/** U004 — A published table cannot be replicated: a name outside the allowed alphabet, or REPLICA IDENTITY NOTHING. */
+/** U004 — A published table cannot be replicated: a name outside the allowed alphabet, or REPLICA IDENTITY NOTHING. Rename the table, set its replica identity, or take it out of the publication. */
 export class UnsupportedTable extends DaemonError {
   readonly code = 'U004';
   readonly recovery = 'stop' satisfies Recovery;

@@ -1,17 +1,21 @@
 import {randomBytes} from 'node:crypto';
-import {availableParallelism} from 'node:os';
+import {availableParallelism, networkInterfaces} from 'node:os';
 import type {AppEndpoint, ZeroConfig} from './config.ts';
+import {hostAddress} from './host-address.ts';
 import type {OptionValues} from './option-table.ts';
 
 /** What normalisation asks of the machine; tests give their own. */
 export interface Machine {
   readonly parallelism: number;
   readonly randomID: () => string;
+  /** The host under which other nodes reach this one. */
+  readonly host: (preferences: readonly string[]) => string;
 }
 
 const thisMachine: Machine = {
   parallelism: availableParallelism(),
   randomID: () => `zs-${randomBytes(6).toString('hex')}`,
+  host: preferences => hostAddress(networkInterfaces(), preferences) ?? 'localhost',
 };
 
 /** Groups that nothing in the daemon reads yet, kept for those who do later. */
@@ -28,6 +32,8 @@ export const normalizeConfig = (
 ): ZeroConfig & UnreadGroups => {
   const {push, getQueries, targetClientRowCount: _, ...rest} = values;
   const upstreamDb = values.upstream.db ?? '';
+  const {changeStreamer} = values;
+  const changePort = changeStreamer.port ?? nextPort(values.port, 1);
   const onEcs = Boolean(env.ECS_CONTAINER_METADATA_URI_V4);
   return {
     ...rest,
@@ -35,8 +41,11 @@ export const normalizeConfig = (
     cvr: {...values.cvr, db: values.cvr.db ?? upstreamDb},
     change: {...values.change, db: values.change.db ?? upstreamDb},
     changeStreamer: {
-      ...values.changeStreamer,
-      port: values.changeStreamer.port ?? nextPort(values.port, 1),
+      ...changeStreamer,
+      port: changePort,
+      address:
+        changeStreamer.address ??
+        `${machine.host(changeStreamer.discoveryInterfacePreferences)}:${changePort}`,
     },
     litestream: {...values.litestream, port: values.litestream.port ?? nextPort(values.port, 2)},
     taskID: values.taskID ?? machine.randomID(),

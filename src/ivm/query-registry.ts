@@ -8,7 +8,7 @@ import {type Snapshot, Timeline} from '../replica/snapshots.ts';
 import type {SqliteValue, TableSpec} from '../replica/table-spec.ts';
 import type {AST} from '../zql/ast.ts';
 import {canonicalText, tablesOf} from '../zql/canonical.ts';
-import {keyJson, rowJson} from '../zql/wire-sql.ts';
+import {rowJson} from '../zql/wire-sql.ts';
 import {type Changes, readChanges} from './changes.ts';
 import {Graph} from './graph.ts';
 import type {Epoch, GraphDiff, PresentRow, PrimaryKeys, QueryGraph, QueryRegistry} from './registry.ts';

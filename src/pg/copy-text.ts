@@ -24,7 +24,7 @@ export class CopyTextParser {
         for (let i = 0; i < fields.length; i++) {
           const field = fields[i]!;
           if (field === '\\N') fields[i] = null;
-          else if (field.includes('\\')) fields[i] = unescape(field);
+          else if (field.includes('\\')) fields[i] = unescapeField(field);
         }
       return fields;
     });
@@ -38,4 +38,4 @@ export class CopyTextParser {
 
 const ESCAPES: Readonly<Record<string, string>> = {b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v'};
 
-const unescape = (field: string): string => field.replaceAll(/\\(.)/gs, (_, c: string) => ESCAPES[c] ?? c);
+const unescapeField = (field: string): string => field.replaceAll(/\\(.)/gs, (_, c: string) => ESCAPES[c] ?? c);

@@ -56,7 +56,7 @@ export const readPublishedSchema = async (
       columns: columnRows
         .filter(c => c.oid === row.oid && names.has(c.name))
         .map(({oid: _, ...column}) => column),
-      primaryKey: primary && primary.columnNames.every(name => names.has(name)) ? primary.columnNames : [],
+      primaryKey: primary?.columnNames.every(name => names.has(name)) ? primary.columnNames : [],
       publications: {[row.publication]: {rowFilter: row.rowFilter}},
     });
   }
