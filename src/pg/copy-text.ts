@@ -38,4 +38,5 @@ export class CopyTextParser {
 
 const ESCAPES: Readonly<Record<string, string>> = {b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v'};
 
-const unescapeField = (field: string): string => field.replaceAll(/\\(.)/gs, (_, c: string) => ESCAPES[c] ?? c);
+const unescapeField = (field: string): string =>
+  field.replaceAll(/\\(.)/gs, (_, c: string) => ESCAPES[c] ?? c);
