@@ -1,8 +1,17 @@
 import {Zero, type ZeroOptions} from '@rocicorp/zero';
 import WebSocket from 'ws';
 
-// Node 20 has no WebSocket of its own.
-if (!('WebSocket' in globalThis)) Object.assign(globalThis, {WebSocket});
+/**
+ * Node 20 has no WebSocket of its own; `ws` throws an error that nobody listens to, as when the client gives up a socket
+ * that is still connecting, where a browser's would only close.
+ */
+class QuietWebSocket extends WebSocket {
+  constructor(...args: ConstructorParameters<typeof WebSocket>) {
+    super(...args);
+    this.on('error', () => {});
+  }
+}
+Object.assign(globalThis, {WebSocket: QuietWebSocket});
 
 type AnySchema = ZeroOptions['schema'];
 

@@ -1,0 +1,85 @@
+import {createServer} from 'node:net';
+import {expect, test} from 'vitest';
+import {type DaemonOptions, startDaemon} from '../helpers/daemon.ts';
+import {createDatabase} from '../helpers/postgres.ts';
+import {freePort, startPostgres} from '../helpers/postgres-server.ts';
+
+/** Starts a daemon that must fail. @returns its exit code and what it printed. */
+const failed = async (options: Partial<DaemonOptions>) => {
+  await using daemon = await startDaemon({
+    upstream: 'postgres://u:hunter2@127.0.0.1:1/d',
+    appID: 'bad_start',
+    waitUntilReady: false,
+    ...options,
+  });
+  const code = await daemon.exited;
+  const output = daemon.output();
+  expect(output).not.toContain('hunter2');
+  // One report of the fault, not a stack trace.
+  expect(output).not.toMatch(/\n\s+at .*\(/);
+  return {code, output};
+};
+
+test('an unknown option is named, with what was probably meant', async () => {
+  const {code, output} = await failed({args: ['--upstream-bd', 'x']});
+  expect(code).toBe(1);
+  expect(output).toContain('--upstream-bd: unknown option; did you mean --upstream-db?');
+});
+
+test('an unreachable upstream is named by host and port, without its password', async () => {
+  const port = await freePort();
+  const {code, output} = await failed({upstream: `postgres://u:hunter2@127.0.0.1:${port}/d`});
+  expect(code).not.toBe(0);
+  expect(output).toContain(`127.0.0.1:${port}/d`);
+  expect(output).toContain('nothing listens there');
+});
+
+test('a refused password is said to be one', async () => {
+  await using db = await createDatabase();
+  const url = new URL(db.url);
+  url.password = 'hunter2';
+  const {code, output} = await failed({upstream: url.href, appID: db.appID});
+  expect(code).not.toBe(0);
+  expect(output).toContain('the user or password is refused');
+});
+
+test('a server without logical replication is told the statement that mends it', async () => {
+  const server = await startPostgres(['-c', 'wal_level=replica']);
+  try {
+    const {code, output} = await failed({upstream: server.url});
+    expect(code).not.toBe(0);
+    expect(output).toContain('ALTER SYSTEM SET wal_level = logical');
+  } finally {
+    await server.stop();
+  }
+});
+
+test('a role that lacks a privilege is told which', async () => {
+  await using db = await createDatabase('CREATE TABLE t (id int PRIMARY KEY)');
+  const role = `${db.name}_role`;
+  await db.query(`CREATE ROLE ${role} LOGIN PASSWORD 'hunter2'`);
+  try {
+    const url = new URL(db.url);
+    url.username = role;
+    url.password = 'hunter2';
+    const {code, output} = await failed({upstream: url.href, appID: db.appID});
+    expect(code).not.toBe(0);
+    expect(output).toMatch(/ALTER ROLE .* REPLICATION/);
+  } finally {
+    await db.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  }
+});
+
+test('a port in use is said to be', async () => {
+  await using db = await createDatabase();
+  const squatter = createServer();
+  await new Promise<void>(resolve => squatter.listen(0, resolve));
+  try {
+    const {port} = squatter.address() as {port: number};
+    const {code, output} = await failed({upstream: db.url, appID: db.appID, port});
+    expect(code).toBe(1);
+    expect(output).toContain(`Port ${port} is in use`);
+  } finally {
+    squatter.close();
+  }
+});
