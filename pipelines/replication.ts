@@ -3,23 +3,15 @@ import type pg from 'pg';
 import {filter, finalize, map, merge, type Observable, Subject, share} from 'rxjs';
 import {teeToChangeLog} from '../src/change-log/tee.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
-import {transform} from '../src/flow/transform.ts';
 import type {Version} from '../src/pg/lsn.ts';
 import {lsnOfVersion} from '../src/pg/lsn.ts';
-import {type WalControl, type WalFrames, walSource} from '../src/pg/wal-source.ts';
-import {PgoutputDecoder} from '../src/pgoutput/decode.ts';
-import type {WalMessage} from '../src/pgoutput/messages.ts';
-import {checkpoint} from '../src/replica/checkpoint.ts';
+import {type WalControl, walSource} from '../src/pg/wal-source.ts';
 import {acknowledge} from '../src/replication/acknowledge.ts';
-import {type Applied, applyBatches} from '../src/replication/apply.ts';
-import {type Batch, batchTransactions} from '../src/replication/batch.ts';
 import type {VersionReady} from '../src/sync/types.ts';
+import {applyWal} from './apply-wal.ts';
 
-/** Bytes of one transaction held before it goes on in parts. */
-const PART_BYTES = 4 * 1024 * 1024;
 /** Bytes of applied batches that wait for the change log before the WAL is paused. */
 const TEE_BYTES = 16 * 1024 * 1024;
-const CHECKPOINT_BYTES = 8 * 1024 * 1024;
 
 export interface ReplicationDeps {
   readonly board: StageBoard;
@@ -65,10 +57,12 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
       control = opened;
     },
   }).pipe(
-    stage('decode', decode(), frameBytes),
-    stage('batch', batchTransactions(PART_BYTES)),
-    stage('apply', applyBatches(deps.db, deps.watermark), (batch: Batch) => batch.bytes),
-    checkpoint<Applied>(deps.db, CHECKPOINT_BYTES, () => checkpointed.next({type: 'checkpointed'})),
+    applyWal({
+      stage,
+      db: deps.db,
+      watermark: deps.watermark,
+      onCheckpoint: () => checkpointed.next({type: 'checkpointed'}),
+    }),
     share(),
   );
 
@@ -110,18 +104,3 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
     }),
   );
 };
-
-const decode = () =>
-  transform<WalFrames, readonly WalMessage[]>(() => {
-    const decoder = new PgoutputDecoder();
-    return frames => {
-      const messages: WalMessage[] = [];
-      for (const frame of frames) {
-        const message = decoder.decode(frame);
-        if (message) messages.push(message);
-      }
-      return messages.length ? [messages] : [];
-    };
-  });
-
-const frameBytes = (frames: WalFrames): number => frames.reduce((sum, frame) => sum + frame.length, 0);
