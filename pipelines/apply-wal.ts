@@ -29,9 +29,9 @@ export const applyWal = (deps: ApplyWalDeps): OperatorFunction<WalFrames, Applie
   const {stage, db} = deps;
   return frames =>
     frames.pipe(
-      stage('decode', decodeFrames(), frameBytes),
+      stage('decode', decodeFrames(), {bytesOf: frameBytes}),
       stage('batch', batchTransactions(deps.partBytes ?? PART_BYTES)),
-      stage('apply', applyBatches(db, deps.watermark), (batch: Batch) => batch.bytes),
+      stage('apply', applyBatches(db, deps.watermark), {bytesOf: (batch: Batch) => batch.bytes}),
       checkpoint<Applied>(db, CHECKPOINT_BYTES, deps.onCheckpoint ?? (() => {})),
     );
 };

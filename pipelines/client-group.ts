@@ -15,6 +15,7 @@ export const serveGroup = (group: ClientGroup, board: StageBoard): Observable<un
       stage(
         'prepare',
         concatMap(() => group.prepare()),
+        {settles: 'each'},
       ),
       filter(() => !group.ended),
       stage(
@@ -24,6 +25,7 @@ export const serveGroup = (group: ClientGroup, board: StageBoard): Observable<un
       stage(
         'commit',
         concatMap(folded => group.commit(folded)),
+        {settles: 'each'},
       ),
       stage(
         'poke',

@@ -63,6 +63,7 @@ export const createMutations = (deps: {
       stage(
         'execute',
         batchByKey(({connection}: MutationRequest) => connection.clientGroupID, BATCH, execute),
+        {settles: ({requests}) => requests.length},
       ),
       stage('answer', tap(answer)),
     )

@@ -28,6 +28,7 @@ export const advanceQueries = (
         stage(
           'advance',
           concatMap(() => registry.advance()),
+          {settles: 'each'},
         ),
         filter(epoch => epoch !== null),
         stage(

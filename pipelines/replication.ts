@@ -7,6 +7,7 @@ import type {Version} from '../src/pg/lsn.ts';
 import {lsnOfVersion} from '../src/pg/lsn.ts';
 import {type WalControl, walSource} from '../src/pg/wal-source.ts';
 import {acknowledge} from '../src/replication/acknowledge.ts';
+import type {Applied} from '../src/replication/apply.ts';
 import type {VersionReady} from '../src/sync/types.ts';
 import {applyWal} from './apply-wal.ts';
 
@@ -89,11 +90,15 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
         pause: () => control?.pause(),
         resume: () => control?.resume(),
       }),
-      batch => batch.bytes,
+      {
+        bytesOf: batch => batch.bytes,
+        settles: {positionOf, settledTo: lsn => lsn},
+      },
     ),
     stage(
       'ack',
       acknowledge(`${deps.db.name}-wal`, lsn => control?.acknowledge(lsn)),
+      {settles: {positionOf: lsn => lsn, settledTo: lsn => lsn}},
     ),
     map((lsn): ReplicationEvent => ({type: 'acknowledged', lsn})),
   );
@@ -104,3 +109,7 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
     }),
   );
 };
+
+/** Position that a batch reaches; null within a transaction or for a repetition. */
+const positionOf = (batch: Applied): bigint | null =>
+  batch.kind === 'keepalive' ? batch.lsn : batch.version === null ? null : lsnOfVersion(batch.version);

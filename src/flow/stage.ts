@@ -1,11 +1,4 @@
-import {
-  defer,
-  finalize,
-  type MonoTypeOperatorFunction,
-  type Observable,
-  type OperatorFunction,
-  tap,
-} from 'rxjs';
+import {Observable, type OperatorFunction, Subject} from 'rxjs';
 
 /** What `inspect-pipeline`, the metrics and the logs know of a stage. Counters only grow. */
 export interface StageStats {
@@ -13,42 +6,93 @@ export interface StageStats {
   itemsIn: number;
   itemsOut: number;
   bytesIn: number;
-  /** Time spent inside the stage's own synchronous work, in ms. */
+  /** Time spent inside the stage's own synchronous work, in ms; what its outputs cost downstream is not counted. */
   busyMs: number;
-  /** Items taken in and not yet answered by an output, for stages that map one to one; else 0. */
-  inFlight: number;
-  bytesInFlight: number;
+  /** Time in which items were in flight, in ms: at work or waiting for a disk, a database or a slower neighbour. */
+  occupiedMs: number;
+  /** Items taken in and not yet settled, and their bytes; null for a stage that is done when `next` returns. */
+  inFlight: number | null;
+  bytesInFlight: number | null;
   /** Wall clock (ms) of the last output; 0 before the first. */
   lastOutMs: number;
   running: boolean;
 }
 
+/** How an asynchronous stage tells that items are settled: one or some by each output, or all up to a position. */
+export type Settles<In, Out> =
+  | 'each'
+  | ((out: Out) => number)
+  | {
+      /** null: settled together with the next item that has a position. */
+      readonly positionOf: (item: In) => bigint | null;
+      readonly settledTo: (out: Out) => bigint;
+    };
+
+export interface StageOptions<In, Out> {
+  readonly bytesOf?: (item: In) => number;
+  /** Left out for a synchronous stage. */
+  readonly settles?: Settles<In, Out>;
+}
+
+interface Held {
+  readonly bytes: number;
+  readonly position: bigint | null;
+}
+
+/** A stage's counters, shared by all its subscriptions. */
+class Stage {
+  readonly stats: StageStats;
+  #subscriptions = 0;
+  #occupiedSince = 0;
+
+  constructor(name: string) {
+    this.stats = {
+      name,
+      itemsIn: 0,
+      itemsOut: 0,
+      bytesIn: 0,
+      busyMs: 0,
+      occupiedMs: 0,
+      inFlight: null,
+      bytesInFlight: null,
+      lastOutMs: 0,
+      running: false,
+    };
+  }
+
+  open(by: 1 | -1): void {
+    this.#subscriptions += by;
+    this.stats.running = this.#subscriptions > 0;
+  }
+
+  hold(items: number, bytes: number): void {
+    const before = this.stats.inFlight ?? 0;
+    this.stats.inFlight = before + items;
+    this.stats.bytesInFlight = (this.stats.bytesInFlight ?? 0) + bytes;
+    if (before === 0 && items > 0) this.#occupiedSince = performance.now();
+    else if (before > 0 && this.stats.inFlight === 0)
+      this.stats.occupiedMs += performance.now() - this.#occupiedSince;
+  }
+
+  snapshot(): StageStats {
+    const since = this.stats.inFlight ? performance.now() - this.#occupiedSince : 0;
+    return {...this.stats, occupiedMs: this.stats.occupiedMs + since};
+  }
+}
+
 /** The stages of one process in the order in which their chains were composed. */
 export class StageBoard {
-  readonly #stages = new Map<string, StageStats>();
+  readonly #stages = new Map<string, Stage>();
 
-  open(chain: string, name: string): StageStats {
+  open(chain: string, name: string): Stage {
     const key = `${chain}.${name}`;
-    let stats = this.#stages.get(key);
-    if (!stats) {
-      stats = {
-        name: key,
-        itemsIn: 0,
-        itemsOut: 0,
-        bytesIn: 0,
-        busyMs: 0,
-        inFlight: 0,
-        bytesInFlight: 0,
-        lastOutMs: 0,
-        running: false,
-      };
-      this.#stages.set(key, stats);
-    }
-    return stats;
+    let stage = this.#stages.get(key);
+    if (!stage) this.#stages.set(key, (stage = new Stage(key)));
+    return stage;
   }
 
   snapshot(): StageStats[] {
-    return [...this.#stages.values()].map(s => ({...s}));
+    return [...this.#stages.values()].map(stage => stage.snapshot());
   }
 }
 
@@ -58,37 +102,110 @@ export const stages =
   <In, Out>(
     name: string,
     operator: OperatorFunction<In, Out>,
-    bytesOf: (item: In) => number = () => 0,
+    options: StageOptions<In, Out> = {},
   ): OperatorFunction<In, Out> => {
-    const stats = board.open(chain, name);
-    return (source: Observable<In>) =>
-      defer(() => {
-        stats.running = true;
-        let enteredAt = 0;
-        // Time below `next` of the last tap belongs to the stages downstream: it is taken off again.
-        const enter: MonoTypeOperatorFunction<In> = upstream =>
-          defer(() =>
-            upstream.pipe(
-              tap(item => {
-                stats.itemsIn++;
-                stats.bytesIn += bytesOf(item);
-                enteredAt = performance.now();
-              }),
-            ),
-          );
-        return source.pipe(
-          enter,
-          operator,
-          tap(() => {
-            const now = performance.now();
-            if (enteredAt) stats.busyMs += now - enteredAt;
-            enteredAt = 0;
-            stats.itemsOut++;
-            stats.lastOutMs = Date.now();
-          }),
-          finalize(() => {
-            stats.running = false;
-          }),
-        );
-      });
+    const stage = board.open(chain, name);
+    return source => new Observable(out => new Run(stage, options, operator, source).subscribe(out));
   };
+
+/** One subscription of a stage. */
+class Run<In, Out> {
+  readonly #stage: Stage;
+  readonly #options: StageOptions<In, Out>;
+  readonly #operator: OperatorFunction<In, Out>;
+  readonly #source: Observable<In>;
+  readonly #held: Held[] = [];
+  /** When the stage's own work last began or went on; null while it does not work. */
+  #workingSince: number | null = null;
+
+  constructor(
+    stage: Stage,
+    options: StageOptions<In, Out>,
+    operator: OperatorFunction<In, Out>,
+    source: Observable<In>,
+  ) {
+    this.#stage = stage;
+    this.#options = options;
+    this.#operator = operator;
+    this.#source = source;
+  }
+
+  subscribe(out: {next(value: Out): void; error(error: unknown): void; complete(): void}): () => void {
+    const input = new Subject<In>();
+    this.#stage.open(1);
+    const inner = this.#operator(input).subscribe({
+      next: value => this.#leave(value, out),
+      error: error => out.error(error),
+      complete: () => out.complete(),
+    });
+    inner.add(
+      this.#source.subscribe({
+        next: item => this.#enter(item, input),
+        error: error => input.error(error),
+        complete: () => input.complete(),
+      }),
+    );
+    return () => {
+      inner.unsubscribe();
+      this.#settle(this.#held.length);
+      this.#stage.open(-1);
+    };
+  }
+
+  #enter(item: In, input: Subject<In>): void {
+    const {stats} = this.#stage;
+    const {bytesOf, settles} = this.#options;
+    const bytes = bytesOf?.(item) ?? 0;
+    stats.itemsIn++;
+    stats.bytesIn += bytes;
+    if (settles) {
+      this.#held.push({bytes, position: typeof settles === 'object' ? settles.positionOf(item) : null});
+      this.#stage.hold(1, bytes);
+    }
+    const outer = this.#workingSince;
+    this.#workingSince = performance.now();
+    try {
+      input.next(item);
+    } finally {
+      stats.busyMs += performance.now() - this.#workingSince;
+      this.#workingSince = outer;
+    }
+  }
+
+  #leave(value: Out, out: {next(value: Out): void}): void {
+    const {stats} = this.#stage;
+    stats.itemsOut++;
+    stats.lastOutMs = Date.now();
+    const {settles} = this.#options;
+    if (settles === 'each') this.#settle(1);
+    else if (typeof settles === 'function') this.#settle(settles(value));
+    else if (settles) this.#settle(this.#upTo(settles.settledTo(value)));
+    if (this.#workingSince === null) return out.next(value);
+    stats.busyMs += performance.now() - this.#workingSince;
+    try {
+      out.next(value);
+    } finally {
+      this.#workingSince = performance.now();
+    }
+  }
+
+  #upTo(position: bigint): number {
+    let count = 0;
+    for (const [i, held] of this.#held.entries()) {
+      if (held.position === null) continue;
+      if (held.position > position) break;
+      count = i + 1;
+    }
+    return count;
+  }
+
+  #settle(count: number): void {
+    if (count === 0) return;
+    const settled = this.#held.splice(0, count);
+    if (settled.length)
+      this.#stage.hold(
+        -settled.length,
+        settled.reduce((sum, {bytes}) => sum - bytes, 0),
+      );
+  }
+}

@@ -52,9 +52,15 @@ const stageLines = (
       ? `${((stage.itemsIn - old.itemsIn) / seconds).toFixed(0)}/s in ${((stage.itemsOut - old.itemsOut) / seconds).toFixed(0)}/s out`
       : `${stage.itemsIn} in ${stage.itemsOut} out`;
     const bytes = stage.bytesIn ? ` · ${(stage.bytesIn / MB).toFixed(2)} MB` : '';
-    return `  ${stage.running ? '▶' : '·'} ${stage.name.padEnd(width)}  ${flow}${bytes} · busy ${stage.busyMs.toFixed(0)} ms · in flight ${stage.inFlight} (${stage.bytesInFlight} B)`;
+    return `  ${stage.running ? '▶' : '·'} ${stage.name.padEnd(width)}  ${flow}${bytes} · busy ${stage.busyMs.toFixed(0)} ms${held(stage)}`;
   });
 };
+
+/** Synchronous stages hold nothing. */
+const held = (stage: StageStats): string =>
+  stage.inFlight === null
+    ? ''
+    : ` · waited ${Math.max(0, stage.occupiedMs - stage.busyMs).toFixed(0)} ms · in flight ${stage.inFlight}${stage.bytesInFlight ? ` (${stage.bytesInFlight} B)` : ''}`;
 
 const graphLines = (worker: WorkerInspection, sql: boolean): string[] =>
   worker.graphs.flatMap(graph => [
