@@ -9,6 +9,7 @@ import {writeHeapSnapshot} from 'node:v8';
 import type {ZeroConfig} from '../config/config.ts';
 import type {DaemonInspection} from '../observe/inspection.ts';
 import {metricsText} from '../observe/metrics.ts';
+import {requestUrl} from '../sync/handshake.ts';
 
 export interface HttpDeps {
   readonly config: Pick<ZeroConfig, 'adminPassword' | 'development'>;
@@ -26,12 +27,18 @@ export const createHttpServer = (deps: HttpDeps): Server => {
       text(response, 500, 'Internal error; see the server log.'),
     );
   });
-  server.on('upgrade', (request, socket, head) => deps.upgrade(request, socket as Socket, head));
+  server.on('upgrade', (request, socket, head) => {
+    // From here on nobody else listens, and an error without a listener would end the process.
+    socket.on('error', () => socket.destroy());
+    deps.upgrade(request, socket as Socket, head);
+  });
   return server;
 };
 
 const respond = async (deps: HttpDeps, request: IncomingMessage, response: ServerResponse): Promise<void> => {
-  const {pathname} = new URL(request.url ?? '/', 'http://localhost');
+  const url = requestUrl(request.url ?? '/');
+  if (!url) return text(response, 400, 'bad request');
+  const {pathname} = url;
   if (deps.page?.(request, response)) return;
   switch (pathname) {
     case '/':

@@ -23,14 +23,23 @@ export class HandshakeError extends Error {}
 
 const PATH = /^(?:\/[^/]+)?\/sync\/v(\d+)\/[^/]+$/;
 
+/** A request's target as a URL; null if it is none, as `//` is not. */
+export const requestUrl = (target: string): URL | null => {
+  try {
+    return new URL(target, 'http://localhost');
+  } catch {
+    return null;
+  }
+};
+
 /** The client group of a connect URL, by which the dispatcher chooses a worker; null if there is none. */
-export const clientGroupOfUrl = (url: string): string | null =>
-  new URL(url, 'http://localhost').searchParams.get('clientGroupID') || null;
+export const clientGroupOfUrl = (target: string): string | null =>
+  requestUrl(target)?.searchParams.get('clientGroupID') || null;
 
 /** @throws HandshakeError naming the missing or malformed part. */
 export const parseHandshake = (request: HandedRequest): Handshake => {
-  const url = new URL(request.url, 'http://localhost');
-  const version = PATH.exec(url.pathname)?.[1];
+  const url = requestUrl(request.url);
+  const version = url && PATH.exec(url.pathname)?.[1];
   if (!version) throw new HandshakeError(`no such path: expected /sync/v${NEWEST_PROTOCOL}/connect`);
   const param = (name: string) => url.searchParams.get(name) || null;
   const required = (name: string) => {

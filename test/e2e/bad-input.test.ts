@@ -1,0 +1,229 @@
+import {randomBytes} from 'node:crypto';
+import {connect as connectSocket} from 'node:net';
+import {afterAll, beforeAll, expect, test} from 'vitest';
+import WebSocket from 'ws';
+import {type Daemon, startDaemon} from '../helpers/daemon.ts';
+import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
+import {connectUrl, protocolHeader, type RawClient, rawClient} from '../helpers/raw-client.ts';
+
+/** Whatever one connection sends, it learns what was wrong with it and nobody else notices (protocol.md §1.6, §4). */
+let db: TestDatabase;
+let daemon: Daemon;
+/** In the same group as the offender where that is possible, and open all the time. */
+let witness: RawClient;
+
+const issues = {
+  tables: {
+    issue: {columns: {id: {type: 'string'}, title: {type: 'string'}}, primaryKey: ['id']},
+  },
+};
+const put = (hash: string, table: string) => ({op: 'put', hash, ast: {table, orderBy: [['id', 'asc']]}});
+
+beforeAll(async () => {
+  db = await createDatabase('CREATE TABLE issue (id text PRIMARY KEY, title text)');
+  daemon = await startDaemon({
+    upstream: db.url,
+    appID: db.appID,
+    env: {ZERO_AUTH_SECRET: 'a secret of some length for HS256', ZERO_WEBSOCKET_MAX_PAYLOAD_BYTES: '100000'},
+  });
+  witness = rawClient({
+    server: daemon.url,
+    init: {clientSchema: issues, desiredQueriesPatch: [put('w', 'issue')]},
+  });
+  await witness.next('pokePart', (part: {gotQueriesPatch?: unknown}) => part.gotQueriesPatch !== undefined);
+});
+
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  await db?.[Symbol.asyncDispose]();
+});
+
+/** The witness is still served: a query it adds is got. */
+const othersAreServed = async () => {
+  const hash = `w${randomBytes(4).toString('hex')}`;
+  witness.send(['changeDesiredQueries', {desiredQueriesPatch: [put(hash, 'issue')]}]);
+  await witness.next('pokePart', (part: {gotQueriesPatch?: {hash: string}[]}) =>
+    Boolean(part.gotQueriesPatch?.some(got => got.hash === hash)),
+  );
+  expect(witness.errors).toEqual([]);
+  expect(witness.closed).toBeNull();
+};
+
+const offender = (options: Partial<Parameters<typeof rawClient>[0]> = {}) =>
+  rawClient({
+    server: daemon.url,
+    clientGroupID: witness.clientGroupID,
+    init: {desiredQueriesPatch: []},
+    ...options,
+  });
+
+test.each([
+  ['text that is not JSON', '{"nonsense'],
+  ['JSON that is no message', '{"type":"push"}'],
+  ['an empty list', '[]'],
+  ['an unknown type', ['inventedMessage', {}]],
+  ['a name from the prototype', ['constructor', {}]],
+  ['a body that does not fit', ['changeDesiredQueries', {desiredQueriesPatch: 'all'}]],
+  [
+    'a query that is none',
+    ['changeDesiredQueries', {desiredQueriesPatch: [{op: 'put', hash: 'x', ast: {limit: -1}}]}],
+  ],
+  ['a reserved query hash', ['changeDesiredQueries', {desiredQueriesPatch: [put('lmids', 'issue')]}]],
+  [
+    'conditions nested without end',
+    `["changeDesiredQueries",{"desiredQueriesPatch":[{"op":"put","hash":"d","ast":{"table":"issue","where":${'{"type":"and","conditions":['.repeat(3000)}${']}'.repeat(3000)}}}]}]`,
+  ],
+])('%s gets InvalidMessage and ends its own socket', async (_, message) => {
+  using client = offender();
+  await client.next('pokeEnd');
+  client.send(message);
+  await client.ended();
+  expect(client.errors.map(({kind}) => kind)).toEqual(['InvalidMessage']);
+  await othersAreServed();
+});
+
+test('a binary frame is read as text', async () => {
+  using client = offender();
+  await client.next('pokeEnd');
+  client.socket.send(Buffer.from([0, 255, 254]));
+  await client.ended();
+  expect(client.errors.map(({kind}) => kind)).toEqual(['InvalidMessage']);
+  await othersAreServed();
+});
+
+test('a query over an unknown table fails alone', async () => {
+  using client = offender();
+  await client.next('pokeEnd');
+  client.send(['changeDesiredQueries', {desiredQueriesPatch: [put('bad', 'nowhere'), put('good', 'issue')]}]);
+  await client.next('pokePart', (part: {gotQueriesPatch?: {hash: string}[]}) =>
+    Boolean(part.gotQueriesPatch?.some(got => got.hash === 'good')),
+  );
+  const [failed] = await client.next<{id: string; message: string}[]>('transformError');
+  expect(failed).toMatchObject({id: 'bad'});
+  expect(failed?.message).toContain('nowhere');
+  await othersAreServed();
+});
+
+test('a message over the size limit closes its socket with 1009', async () => {
+  using client = offender();
+  await client.next('pokeEnd');
+  client.send(JSON.stringify(['ping', {padding: 'x'.repeat(200_000)}]));
+  expect((await client.ended()).code).toBe(1009);
+  await othersAreServed();
+});
+
+/** Known fault 1 of the original: this ended its server. */
+test('an unsigned token, and tokens of any length, end no more than their own connection', async () => {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const unsigned = `${part({alg: 'none', typ: 'JWT'})}.${part({sub: 'u1'})}.`;
+  for (const token of [
+    unsigned,
+    'no-token-at-all',
+    `${'ä'.repeat(500)}.b.c`,
+    `${part({alg: 'x'.repeat(900)})}.a.b`,
+  ]) {
+    using client = offender({token});
+    const {code, reason} = await client.ended();
+    expect(client.errors.map(({kind}) => kind)).toEqual(['AuthInvalidated']);
+    expect(code).toBe(3000);
+    expect(reason.length).toBeLessThanOrEqual(123);
+    expect(reason.length).toBeGreaterThan(0);
+  }
+  await othersAreServed();
+});
+
+test('a connect without its parameters, or with an unreadable header, is closed with 1002 and the reason', async () => {
+  const good = connectUrl({server: daemon.url}, 'g', 'c');
+  const without = (name: string) => {
+    const url = new URL(good);
+    url.searchParams.delete(name);
+    return url.href;
+  };
+  const closing = async (url: string, protocol: string) => {
+    const socket = new WebSocket(url, protocol);
+    return new Promise<{code: number; reason: string}>((resolve, reject) => {
+      socket.on('error', reject);
+      socket.on('close', (code, reason) => resolve({code, reason: String(reason)}));
+    });
+  };
+  const header = protocolHeader(null);
+  for (const name of ['clientGroupID', 'clientID', 'ts', 'lmid']) {
+    const {code, reason} = await closing(without(name), header);
+    expect({code, reason}).toEqual({code: 1002, reason: expect.stringContaining(name) as string});
+  }
+  expect(await closing(good, 'bm90LWpzb24')).toMatchObject({code: 1002});
+  expect(await closing(good, encodeURIComponent(Buffer.from('"text"').toString('base64')))).toMatchObject({
+    code: 1002,
+  });
+  expect(await closing(good.replace('/connect', '/con/nect'), header)).toMatchObject({code: 1002});
+  const long = new URL(good);
+  long.searchParams.set('ts', 'ü'.repeat(4000));
+  expect(await closing(long.href, header)).toMatchObject({code: 1002});
+  await othersAreServed();
+});
+
+test.each([
+  [29, 'The client must be updated'],
+  [9999, 'The server must be updated'],
+])('protocol v%i is refused by name', async (protocol, whose) => {
+  using client = offender({protocol});
+  await client.ended();
+  expect(client.errors).toMatchObject([{kind: 'VersionNotSupported', origin: 'zeroCache'}]);
+  expect(client.errors[0]?.message).toContain(whose);
+});
+
+test('garbage instead of an upgrade harms nobody', async () => {
+  const say = (bytes: string | Buffer) =>
+    new Promise<void>(resolve => {
+      const socket = connectSocket(daemon.port, '127.0.0.1', () => socket.write(bytes));
+      socket.on('error', () => {});
+      socket.on('data', () => {});
+      socket.on('close', () => resolve());
+      // Some of it looks like the beginning of something; the other side may wait for the rest.
+      setTimeout(() => socket.destroy(), 500);
+    });
+  const upgrade = (path: string, more: string) =>
+    `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${more}\r\n`;
+  await Promise.all([
+    say(randomBytes(3000)),
+    say('GET / HTTP/9.9\r\n\r\n'),
+    say(upgrade('/sync/v51/connect', '')),
+    say(upgrade('/sync/v51/connect', 'Sec-WebSocket-Version: 12\r\nSec-WebSocket-Key: short\r\n')),
+    say(
+      upgrade(
+        'http://[/sync',
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n',
+      ),
+    ),
+    say(upgrade('//', 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n')),
+    say(upgrade('/sync/v51/connect', `X: ${'y'.repeat(100_000)}\r\n`)),
+    say(`GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n`),
+    fetch(`${daemon.url}//`).then(response => response.arrayBuffer()),
+  ]);
+  await othersAreServed();
+});
+
+test('a client that deletes itself is refused', async () => {
+  using client = offender();
+  await client.next('pokeEnd');
+  client.send(['deleteClients', {clientIDs: [client.clientID]}]);
+  await client.ended();
+  expect(client.errors.map(({kind}) => kind)).toEqual(['InvalidMessage']);
+  await othersAreServed();
+});
+
+/** Known fault 16 of the original. */
+test.each([
+  ['words', 'x y'],
+  ['separators', 'zzzzzz:::'],
+  ['NUL', '\u0000'],
+  ['an impossible length', '99'],
+  ['thousands of digits', '1'.repeat(5000)],
+])('a cookie of %s is answered with an error that clients know', async (_, baseCookie) => {
+  using client = rawClient({server: daemon.url, baseCookie, init: {desiredQueriesPatch: []}});
+  await client.ended();
+  expect(['ClientNotFound', 'InvalidConnectionRequestBaseCookie', 'InvalidConnectionRequest']).toContain(
+    client.errors[0]?.kind,
+  );
+  await othersAreServed();
+});
