@@ -1,9 +1,10 @@
 import type {Socket} from 'node:net';
 import {type Observable, Subject, share} from 'rxjs';
 import {NO_PERMISSIONS, PermissionsCache} from '../src/auth/permissions.ts';
-import {transformClientQuery} from '../src/auth/read-permissions.ts';
 import {createTokenVerifier} from '../src/auth/verify.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
+import {CatchUpReader} from '../src/cvr/catch-up.ts';
+import {CvrLoader} from '../src/cvr/load.ts';
 import {ensureCvrSchema} from '../src/cvr/schema.ts';
 import {CvrStore} from '../src/cvr/store.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
@@ -17,6 +18,8 @@ import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
 import type {Up} from '../src/protocol/up.ts';
 import {createAcceptor} from '../src/sync/accept.ts';
 import {ClientGroup} from '../src/sync/client-group.ts';
+import type {GroupDeps} from '../src/sync/group-deps.ts';
+import {transformLocally} from '../src/sync/transform-locally.ts';
 import type {ClientConnection, HandedRequest, MessageHandler, VersionReady} from '../src/sync/types.ts';
 import {serveGroup} from './client-group.ts';
 import {createMutations} from './mutations.ts';
@@ -99,21 +102,21 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     },
   });
 
+  const groupDeps: GroupDeps = {
+    shard,
+    log,
+    registry,
+    store,
+    loader: new CvrLoader(cvrPool, shard, config.taskID),
+    catchUps: new CatchUpReader(cvrPool, shard),
+    transform: transformLocally(() => currentPermissions()),
+    reached: version => waiting.until(version),
+  };
   const groupOf = (id: string): ClientGroup => {
     let group = groups.get(id);
     if (!group || group.ended) {
-      group = new ClientGroup(id, {
-        shard,
-        taskID: config.taskID,
-        log,
-        registry,
-        pool: cvrPool,
-        store,
-        transform: (ast, claims) => transformClientQuery(ast, currentPermissions(), claims),
-        reached: version => waiting.until(version),
-        onEnd: ended => {
-          if (groups.get(id) === ended) groups.delete(id);
-        },
+      group = new ClientGroup(id, groupDeps, ended => {
+        if (groups.get(id) === ended) groups.delete(id);
       });
       groups.set(id, group);
       serveGroup(group, board).subscribe();
@@ -160,7 +163,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
         if (next.kind === 'none')
           throw protocolError('Unauthorized', 'An empty token cannot replace the current one.');
         connection.auth = next;
-        return group.updateAuth(connection);
+        return await group.updateAuth(connection);
       }
       case 'inspect': {
         const value = body.op === 'version' ? (config.serverVersion ?? 'zerostream') : false;

@@ -1,159 +1,168 @@
 import type pg from 'pg';
 import {type RowId, type RowKey, rowId} from '../ivm/row-id.ts';
-import {ProtocolError, protocolError} from '../protocol/error-body.ts';
+import type {Version} from '../pg/lsn.ts';
+import {protocolError} from '../protocol/error-body.ts';
 import type {ClientSchema} from '../protocol/up.ts';
-import type {AST, JsonValue} from '../zql/ast.ts';
-import {cvrSchema} from './schema.ts';
+import {asGroupFault, rehome} from './fault.ts';
+import {cvrStatements} from './statements.ts';
 import {clampTtl} from './ttl.ts';
-import type {Cvr, QueryRecord, RowRecord} from './types.ts';
+import type {Cvr, Desire, QueryRecord} from './types.ts';
 import {EMPTY, parseCookie} from './version.ts';
 
 interface InstanceRow {
-  version: string;
-  ttlClock: number;
-  replicaVersion: string | null;
-  owner: string | null;
-  grantedAtMs: number | null;
-  clientSchema: ClientSchema | null;
-  profileID: string | null;
-  deleted: boolean;
-  rowsVersion: string | null;
-}
-
-export interface LoadOptions {
-  readonly shard: string;
   readonly clientGroupID: string;
-  readonly taskID: string;
-  readonly connectTimeMs: number;
-}
-
-/**
- * Reads a group's view record without its rows in one snapshot; a new one if there is none (views.md §2.2).
- * @throws ProtocolError `ClientNotFound` if it was purged, `Rehome` if a newer connection holds it elsewhere.
- */
-export const loadCvr = async (pool: pg.Pool, options: LoadOptions): Promise<Cvr> => {
-  const {clientGroupID} = options;
-  const cvr = cvrSchema(options.shard);
-  const empty: Cvr = {
-    clientGroupID,
-    version: EMPTY,
-    replicaVersion: null,
-    clientSchema: null,
-    profileID: null,
-    ttlClockMs: 0,
-    clients: new Set(),
-    queries: new Map(),
-  };
-  const client = await pool.connect();
-  try {
-    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    const instance = (
-      await client.query<InstanceRow>(
-        `SELECT i.version, i."ttlClock", i."replicaVersion", i.owner, extract(epoch FROM i."grantedAt")::float8 * 1000 AS "grantedAtMs",
-           i."clientSchema", i."profileID", i.deleted, r.version AS "rowsVersion"
-         FROM ${cvr}.instances i LEFT JOIN ${cvr}."rowsVersion" r USING ("clientGroupID") WHERE i."clientGroupID" = $1`,
-        [clientGroupID],
-      )
-    ).rows[0];
-    if (!instance) return empty;
-    if (instance.deleted) throw protocolError('ClientNotFound', 'Client has been purged due to inactivity');
-    if (instance.owner !== options.taskID && (instance.grantedAtMs ?? 0) > options.connectTimeMs)
-      throw rehome('A newer connection of the client group is served elsewhere.');
-    if (instance.version !== (instance.rowsVersion ?? '00'))
-      throw protocolError('ClientNotFound', 'The stored rows of the client group are behind its version.');
-    const clients = await client.query<{clientID: string}>(
-      `SELECT "clientID" FROM ${cvr}.clients WHERE "clientGroupID" = $1`,
-      [clientGroupID],
-    );
-    const queries = await client.query<QueryRow>(
-      `SELECT "queryHash", "clientAST", "queryName", "queryArgs", "patchVersion", "transformationHash",
-         "transformationVersion", internal FROM ${cvr}.queries
-       WHERE "clientGroupID" = $1 AND deleted IS DISTINCT FROM true`,
-      [clientGroupID],
-    );
-    const desires = await client.query<DesireRow>(
-      `SELECT "clientID", "queryHash", deleted, "ttlMs", "inactivatedAtMs" FROM ${cvr}.desires WHERE "clientGroupID" = $1`,
-      [clientGroupID],
-    );
-    return {
-      ...empty,
-      version: parseCookie(instance.version),
-      replicaVersion: instance.replicaVersion,
-      clientSchema: instance.clientSchema,
-      profileID: instance.profileID,
-      ttlClockMs: instance.ttlClock,
-      clients: new Set(clients.rows.map(row => row.clientID)),
-      queries: new Map(queries.rows.map(row => [row.queryHash, queryRecord(row, desires.rows)])),
-    };
-  } finally {
-    await client.query('COMMIT').catch(() => {});
-    client.release();
-  }
-};
-
-interface QueryRow {
-  queryHash: string;
-  clientAST: AST | null;
-  queryName: string | null;
-  queryArgs: JsonValue[] | null;
-  patchVersion: string | null;
-  transformationHash: string | null;
-  transformationVersion: string | null;
-  internal: boolean | null;
+  readonly version: string;
+  readonly ttlClock: number;
+  readonly replicaVersion: string | null;
+  readonly owner: string | null;
+  readonly grantedAtMs: number | null;
+  readonly clientSchema: ClientSchema | null;
+  readonly profileID: string | null;
+  readonly deleted: boolean;
+  readonly rowsVersion: string;
+  readonly clients: readonly string[] | null;
+  readonly queries: readonly Omit<QueryRecord, 'desires'>[] | null;
+  readonly desires: readonly DesireRow[] | null;
 }
 
 interface DesireRow {
-  clientID: string;
-  queryHash: string;
-  deleted: boolean | null;
-  ttlMs: number | null;
-  inactivatedAtMs: number | null;
+  readonly clientID: string;
+  readonly hash: string;
+  readonly deleted: boolean;
+  readonly ttlMs: number | null;
+  readonly inactivatedAtMs: number | null;
 }
 
-const queryRecord = (row: QueryRow, desires: readonly DesireRow[]): QueryRecord => ({
-  hash: row.queryHash,
-  ast: row.clientAST,
-  name: row.queryName,
-  args: row.queryArgs,
-  internal: row.internal ?? false,
-  patchVersion: row.patchVersion,
-  transformationHash: row.transformationHash,
-  transformationVersion: row.transformationVersion,
-  desires: new Map(
-    desires
-      // A cleared desire is deleted without a time: nothing of it is left to run out.
-      .filter(
-        desire => desire.queryHash === row.queryHash && !(desire.deleted && desire.inactivatedAtMs === null),
-      )
-      .map(desire => [
-        desire.clientID,
-        {
-          ttlMs: clampTtl(desire.ttlMs ?? undefined),
-          inactivatedAtMs: desire.inactivatedAtMs,
-          deleted: desire.deleted ?? false,
-        },
-      ]),
-  ),
+interface Waiting {
+  readonly clientGroupID: string;
+  readonly resolve: (row: InstanceRow | undefined) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Groups that share one statement at most. */
+const MAX_GROUPS = 100;
+/** The original writes rows behind its commits; another server waits for them (views.md §2.2). */
+const ROWS_BEHIND_ATTEMPTS = 10;
+const ROWS_BEHIND_WAIT_MS = 500;
+
+/** Reads view records. A rush of reconnecting groups is read many to a statement. */
+export class CvrLoader {
+  readonly #pool: pg.Pool;
+  readonly #taskID: string;
+  readonly #sql: ReturnType<typeof cvrStatements>;
+  #waiting: Waiting[] = [];
+
+  constructor(pool: pg.Pool, shard: string, taskID: string) {
+    this.#pool = pool;
+    this.#taskID = taskID;
+    this.#sql = cvrStatements(shard);
+  }
+
+  /**
+   * A group's view record without its rows; a new one if there is none. This server owns it from here on.
+   * @throws ProtocolError `ClientNotFound` if it was purged or its rows are lost, `Rehome` if a newer connection holds it
+   * elsewhere, `ServerOverloaded` if the database cannot be reached.
+   */
+  async load(clientGroupID: string, connectTimeMs: number): Promise<Cvr> {
+    for (let attempt = 1; ; attempt++) {
+      const row = await this.#read(clientGroupID);
+      if (!row) return emptyCvr(clientGroupID);
+      if (row.deleted) throw protocolError('ClientNotFound', 'Client has been purged due to inactivity');
+      if (row.owner !== this.#taskID && !(await this.#take(clientGroupID, connectTimeMs)))
+        throw rehome('A newer connection of the client group is served elsewhere.');
+      // The last owner may have written between reading and taking: read again, now that it cannot any more.
+      if (row.owner !== this.#taskID) continue;
+      if (row.rowsVersion === row.version) return cvrOf(row);
+      if (attempt > ROWS_BEHIND_ATTEMPTS)
+        throw protocolError('ClientNotFound', 'The stored rows of the client group are behind its version.');
+      await new Promise(resolve => setTimeout(resolve, ROWS_BEHIND_WAIT_MS));
+    }
+  }
+
+  /** Versions of all rows that clients of the group hold. */
+  async rows(clientGroupID: string): Promise<Map<RowId, Version>> {
+    const {rows} = await this.#pool
+      .query<[string, string, string]>({text: this.#sql.rows, values: [clientGroupID], rowMode: 'array'})
+      .catch(error => {
+        throw asGroupFault(error);
+      });
+    return new Map(
+      rows.map(([table, key, rowVersion]) => [rowId(table, JSON.parse(key) as RowKey), rowVersion]),
+    );
+  }
+
+  async #take(clientGroupID: string, connectTimeMs: number): Promise<boolean> {
+    const {rowCount} = await this.#pool
+      .query(this.#sql.take, [clientGroupID, this.#taskID, connectTimeMs / 1000])
+      .catch(error => {
+        throw asGroupFault(error);
+      });
+    return (rowCount ?? 0) > 0;
+  }
+
+  #read(clientGroupID: string): Promise<InstanceRow | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({clientGroupID, resolve, reject});
+      // Requests of the same turn go together.
+      if (this.#waiting.length === 1) setImmediate(() => void this.#flush());
+    });
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#waiting.length) {
+      const batch = this.#waiting.splice(0, MAX_GROUPS);
+      void this.#pool
+        .query<InstanceRow>({
+          name: 'cvr-load',
+          text: this.#sql.load,
+          values: [batch.map(({clientGroupID}) => clientGroupID)],
+        })
+        .then(
+          ({rows}) => {
+            const found = new Map(rows.map(row => [row.clientGroupID, row]));
+            for (const {clientGroupID, resolve} of batch) resolve(found.get(clientGroupID));
+          },
+          error => {
+            for (const {reject} of batch) reject(asGroupFault(error));
+          },
+        );
+    }
+  }
+}
+
+const emptyCvr = (clientGroupID: string): Cvr => ({
+  clientGroupID,
+  version: EMPTY,
+  replicaVersion: null,
+  clientSchema: null,
+  profileID: null,
+  ttlClockMs: 0,
+  clients: new Set(),
+  queries: new Map(),
 });
 
-export const rehome = (message: string): ProtocolError =>
-  new ProtocolError({kind: 'Rehome', message, origin: 'zeroCache', maxBackoffMs: 0});
-
-/** All rows that clients of the group hold. */
-export const loadRows = async (
-  pool: pg.Pool,
-  shard: string,
-  clientGroupID: string,
-): Promise<Map<RowId, RowRecord>> => {
-  const {rows} = await pool.query<{table: string; rowKey: RowKey; rowVersion: string}>(
-    `SELECT "table", "rowKey", "rowVersion" FROM ${cvrSchema(shard)}.rows
-     WHERE "clientGroupID" = $1 AND "refCounts" IS NOT NULL`,
-    [clientGroupID],
-  );
-  return new Map(
-    rows.map(row => {
-      const id = rowId(row.table, row.rowKey);
-      return [id, {id, rowVersion: row.rowVersion}];
-    }),
-  );
+const cvrOf = (row: InstanceRow): Cvr => {
+  const desires = new Map<string, Map<string, Desire>>();
+  for (const {clientID, hash, deleted, ttlMs, inactivatedAtMs} of row.desires ?? []) {
+    // A cleared desire is deleted without a time: nothing of it is left to run out.
+    if (deleted && inactivatedAtMs === null) continue;
+    let ofQuery = desires.get(hash);
+    if (!ofQuery) desires.set(hash, (ofQuery = new Map()));
+    ofQuery.set(clientID, {ttlMs: clampTtl(ttlMs ?? undefined), inactivatedAtMs, deleted});
+  }
+  return {
+    clientGroupID: row.clientGroupID,
+    version: parseCookie(row.version),
+    replicaVersion: row.replicaVersion,
+    clientSchema: row.clientSchema,
+    profileID: row.profileID,
+    ttlClockMs: row.ttlClock,
+    clients: new Set(row.clients),
+    queries: new Map(
+      (row.queries ?? []).map(query => [
+        query.hash,
+        {...query, desires: desires.get(query.hash) ?? new Map<string, Desire>()},
+      ]),
+    ),
+  };
 };

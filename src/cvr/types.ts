@@ -32,32 +32,30 @@ export interface Cvr {
   replicaVersion: Version | null;
   clientSchema: ClientSchema | null;
   profileID: string | null;
-  /** ms of lifetime under a server. */
-  ttlClockMs: number;
+  /** ms of lifetime under a server, when it was loaded. */
+  readonly ttlClockMs: number;
   readonly clients: Set<string>;
   readonly queries: Map<string, QueryRecord>;
 }
 
-/** A row as the CVR knows it. */
-export interface RowRecord {
-  readonly id: RowId;
-  readonly rowVersion: Version;
-}
-
-/** One row of `rows` to write. `patchVersion` null: leave it and the row version as they are. */
+/**
+ * One row of `rows` to write. Three kinds: a put has version and references; a tombstone has neither; a row that only
+ * gained or lost a query has references alone, and keeps its versions.
+ */
 export interface RowWrite {
   readonly id: RowId;
   readonly rowVersion: Version | null;
-  readonly patchVersion: string | null;
-  /** null: a tombstone. */
-  readonly refCounts: Readonly<Record<string, number>> | null;
+  /** JSON text `{"<query>":1,…}`. */
+  readonly refCounts: string | null;
 }
 
 /** Everything one flush changes; versions in text form. */
 export interface CvrUpdate {
   readonly clientGroupID: string;
+  /** The version it was computed from; the write is refused if the stored one differs. */
   readonly expectedVersion: string;
   readonly version: string;
+  /** Wall clock of the newest connection: ownership moves only forward in it. */
   readonly connectTimeMs: number;
   readonly ttlClockMs: number;
   readonly replicaVersion: Version | null;

@@ -9,17 +9,23 @@ export interface CvrVersion {
 
 export const EMPTY: CvrVersion = {state: VERSION_ZERO, config: 0};
 
+export const isEmpty = ({state, config}: CvrVersion): boolean => state === VERSION_ZERO && config === 0;
+
 /** The cookie: `state` or `state:config`. */
 export const formatVersion = ({state, config}: CvrVersion): string =>
   config ? `${state}:${lexi(config)}` : state;
 
-/** @throws ProtocolError `ClientNotFound` for a cookie that no server of this kind has issued. */
+/**
+ * Accepts exactly the texts that `formatVersion` gives, so that a parsed cookie goes back to the client unchanged.
+ * @throws ProtocolError `ClientNotFound` for a cookie that no server of this kind has issued.
+ */
 export const parseCookie = (cookie: string): CvrVersion => {
-  const [state = '', config, ...rest] = cookie.split(':');
+  const [state = '', config] = cookie.split(':', 2);
   try {
-    if (rest.length) throw new RangeError('too many parts');
-    for (const part of state.split('.')) unlexi(part);
-    return {state, config: config === undefined ? 0 : Number(unlexi(config))};
+    for (const part of state.split('.', 2)) unlexi(part);
+    const version = {state, config: config === undefined ? 0 : Number(unlexi(config))};
+    if (formatVersion(version) !== cookie) throw new RangeError('not in canonical form');
+    return version;
   } catch (error) {
     throw protocolError('ClientNotFound', 'The cookie is not one of this server.', {cause: error});
   }

@@ -3,8 +3,7 @@ import type {Cvr, Desire, QueryRecord} from '../cvr/types.ts';
 import type {DownQueryOp} from '../protocol/down.ts';
 import {protocolError} from '../protocol/error-body.ts';
 import type {UpQueryOp} from '../protocol/up.ts';
-
-export const INTERNAL_QUERIES = ['lmids', 'mutationResults'] as const;
+import {isInternal} from './internal-queries.ts';
 
 /** Changes of a view record's queries, desires and clients that are not yet written. */
 export class ConfigChanges {
@@ -21,6 +20,8 @@ export class ConfigChanges {
   readonly patches: {readonly clientID: string; readonly op: DownQueryOp}[] = [];
   /** The instance row alone: client schema or profile. */
   instance = false;
+  /** Clients whose deletion all others are to hear of, known ones or not. */
+  readonly acknowledgeDeleted: string[] = [];
 
   get empty(): boolean {
     return (
@@ -67,8 +68,7 @@ const putDesire = (
   op: Extract<UpQueryOp, {op: 'put'}>,
 ) => {
   const {hash} = op;
-  if ((INTERNAL_QUERIES as readonly string[]).includes(hash))
-    throw protocolError('InvalidMessage', `"${hash}" is not a query hash.`);
+  if (isInternal(hash)) throw protocolError('InvalidMessage', `"${hash}" is not a query hash.`);
   let query = cvr.queries.get(hash);
   if (!query) {
     if (!op.ast && op.name === undefined)

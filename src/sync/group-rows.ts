@@ -1,6 +1,7 @@
-import type {RowRecord, RowWrite} from '../cvr/types.ts';
+import type {RowWrite} from '../cvr/types.ts';
 import type {GraphDiff, PresentRow, QueryGraph} from '../ivm/registry.ts';
 import type {RowId} from '../ivm/row-id.ts';
+import type {Version} from '../pg/lsn.ts';
 
 interface PendingRow {
   /** Was it part of the view when it was first touched since the last fold? */
@@ -42,10 +43,10 @@ export class GroupRows {
   }
 
   /** From here on the view is what `stored` says; differences to the graphs are pending. */
-  rebase(stored: ReadonlyMap<RowId, RowRecord>): void {
+  rebase(stored: ReadonlyMap<RowId, Version>): void {
     this.#based = true;
     this.#pending = new Map();
-    for (const [id, {rowVersion}] of stored) {
+    for (const [id, rowVersion] of stored) {
       const row = this.get(id);
       if (row?.rowVersion !== rowVersion) this.#pending.set(id, {was: true, edited: true});
     }
@@ -127,23 +128,19 @@ export class GroupRows {
         }
   }
 
-  writes({puts, dels, references}: FoldedRows, version: string): RowWrite[] {
+  writes({puts, dels, references}: FoldedRows): RowWrite[] {
     return [
-      ...puts.map(row => ({
-        id: row.id,
-        rowVersion: row.rowVersion,
-        patchVersion: version,
-        refCounts: this.#references(row.id),
-      })),
-      ...dels.map(id => ({id, rowVersion: null, patchVersion: version, refCounts: null})),
-      ...references.map(id => ({id, rowVersion: null, patchVersion: null, refCounts: this.#references(id)})),
+      ...puts.map(row => ({id: row.id, rowVersion: row.rowVersion, refCounts: this.#references(row.id)})),
+      ...dels.map(id => ({id, rowVersion: null, refCounts: null})),
+      ...references.map(id => ({id, rowVersion: null, refCounts: this.#references(id)})),
     ];
   }
 
-  #references(id: RowId): Record<string, number> {
+  /** As in `rows.refCounts`; a graph holds a row once, however often its query yields it. */
+  #references(id: RowId): string {
     const counts: Record<string, number> = {};
     for (const [hash, graph] of this.#graphs) if (graph.has(id)) counts[hash] = 1;
-    return counts;
+    return JSON.stringify(counts);
   }
 
   #visible(id: RowId): boolean {

@@ -1,0 +1,130 @@
+import {cvrSchema} from './schema.ts';
+
+/** The statements that write view records, each for many groups at once. */
+export const cvrStatements = (shard: string) => {
+  const cvr = cvrSchema(shard);
+  return {
+    /**
+     * Writes updates whose record is still what they were made from, each checked on its own; one statement is one
+     * transaction. $1: JSON array of updates, $2…$7: their rows. Returns a line per update: `accepted`, and if it was not,
+     * the version found and whether a newer connection took the record over.
+     *
+     * A new record is inserted, an old one updated; both wait for a concurrent writer and then see what it wrote, so that
+     * of two writers from one version the second is refused. Records are locked in order: two servers with the same
+     * groups wait for each other instead of dead-locking.
+     */
+    commit: `
+      WITH given AS MATERIALIZED (
+        SELECT * FROM json_to_recordset($1) AS x(g TEXT, expected TEXT, v TEXT, "ttlClock" FLOAT8, "replicaVersion" TEXT,
+          owner TEXT, granted FLOAT8, "clientSchema" JSONB, "profileID" TEXT,
+          "newClients" JSON, "goneClients" JSON, queries JSON, desires JSON)),
+      created AS (
+        INSERT INTO ${cvr}.instances ("clientGroupID", version, "lastActive", "ttlClock", "replicaVersion", owner,
+          "grantedAt", "clientSchema", "profileID", deleted)
+        SELECT g, v, now(), "ttlClock", "replicaVersion", owner, to_timestamp(granted), "clientSchema", "profileID", FALSE
+        FROM given WHERE expected = '00' ORDER BY g
+        ON CONFLICT DO NOTHING RETURNING "clientGroupID" AS g),
+      locked AS MATERIALIZED (
+        SELECT "clientGroupID" AS g, version, owner, "grantedAt", deleted FROM ${cvr}.instances
+        WHERE "clientGroupID" IN (SELECT g FROM given) ORDER BY "clientGroupID" FOR UPDATE),
+      updated AS (
+        UPDATE ${cvr}.instances i SET version = x.v, "lastActive" = now(), "ttlClock" = x."ttlClock",
+          "replicaVersion" = x."replicaVersion", owner = x.owner, "grantedAt" = to_timestamp(x.granted),
+          "clientSchema" = x."clientSchema", "profileID" = x."profileID"
+        FROM given x JOIN locked USING (g)
+        WHERE i."clientGroupID" = x.g AND i.version = x.expected AND i.deleted IS NOT TRUE
+          AND (i.owner = x.owner OR i."grantedAt" IS NULL OR i."grantedAt" <= to_timestamp(x.granted))
+        RETURNING i."clientGroupID" AS g),
+      accepted AS MATERIALIZED (
+        SELECT x.* FROM given x JOIN (SELECT g FROM created UNION ALL SELECT g FROM updated) a USING (g)),
+      new_clients AS (
+        INSERT INTO ${cvr}.clients ("clientGroupID", "clientID")
+        SELECT g, c FROM accepted, json_array_elements_text("newClients") c ON CONFLICT DO NOTHING),
+      gone_clients AS (
+        DELETE FROM ${cvr}.clients t USING accepted a, json_array_elements_text(a."goneClients") c
+        WHERE t."clientGroupID" = a.g AND t."clientID" = c),
+      queries AS (
+        INSERT INTO ${cvr}.queries ("clientGroupID", "queryHash", "clientAST", "queryName", "queryArgs",
+          "patchVersion", "transformationHash", "transformationVersion", internal, deleted)
+        SELECT a.g, q.hash, q.ast, q.name, q.args, q."patchVersion", q."transformationHash", q."transformationVersion",
+          q.internal, q.deleted
+        FROM accepted a, json_to_recordset(a.queries) AS q(hash TEXT, ast JSONB, name TEXT, args JSON, "patchVersion" TEXT,
+          "transformationHash" TEXT, "transformationVersion" TEXT, internal BOOL, deleted BOOL)
+        ON CONFLICT ("clientGroupID", "queryHash") DO UPDATE SET "clientAST" = EXCLUDED."clientAST",
+          "queryName" = EXCLUDED."queryName", "queryArgs" = EXCLUDED."queryArgs",
+          "patchVersion" = EXCLUDED."patchVersion", "transformationHash" = EXCLUDED."transformationHash",
+          "transformationVersion" = EXCLUDED."transformationVersion", deleted = EXCLUDED.deleted,
+          "rowSetSignature" = NULL),
+      desires AS (
+        INSERT INTO ${cvr}.desires ("clientGroupID", "clientID", "queryHash", "patchVersion", deleted, "ttlMs",
+          "inactivatedAtMs", ttl, "inactivatedAt")
+        SELECT a.g, d."clientID", d.hash, a.v, d.deleted, d."ttlMs", d."inactivatedAtMs",
+          d."ttlMs" * interval '1 millisecond', to_timestamp(d."inactivatedAtMs" / 1000)
+        FROM accepted a, json_to_recordset(a.desires) AS d("clientID" TEXT, hash TEXT, deleted BOOL, "ttlMs" FLOAT8,
+          "inactivatedAtMs" FLOAT8)
+        ON CONFLICT ("clientGroupID", "clientID", "queryHash") DO UPDATE SET "patchVersion" = EXCLUDED."patchVersion",
+          deleted = EXCLUDED.deleted, "ttlMs" = EXCLUDED."ttlMs", "inactivatedAtMs" = EXCLUDED."inactivatedAtMs",
+          ttl = EXCLUDED.ttl, "inactivatedAt" = EXCLUDED."inactivatedAt"),
+      rows_version AS (
+        INSERT INTO ${cvr}."rowsVersion" ("clientGroupID", version) SELECT g, v FROM accepted ORDER BY g
+        ON CONFLICT ("clientGroupID") DO UPDATE SET version = EXCLUDED.version),
+      written AS (
+        INSERT INTO ${cvr}.rows AS r
+          ("clientGroupID", schema, "table", "rowKey", "rowVersion", "patchVersion", "refCounts")
+        SELECT x.g, '', x.t, x.k::jsonb, x.rv, x.pv, x.rc::jsonb
+        FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) AS x(g, t, k, rv, pv, rc)
+        WHERE x.g IN (SELECT g FROM accepted)
+        ON CONFLICT ("clientGroupID", schema, "table", "rowKey") DO UPDATE SET
+          "rowVersion" = CASE WHEN EXCLUDED."rowVersion" = '' THEN r."rowVersion" ELSE EXCLUDED."rowVersion" END,
+          "patchVersion" = CASE WHEN EXCLUDED."rowVersion" = '' AND EXCLUDED."refCounts" IS NOT NULL
+            THEN r."patchVersion" ELSE EXCLUDED."patchVersion" END,
+          "refCounts" = EXCLUDED."refCounts")
+      SELECT x.g, a.g IS NOT NULL AS accepted, l.version,
+        coalesce(l.owner <> x.owner AND l."grantedAt" > to_timestamp(x.granted), FALSE) AS taken
+      FROM given x LEFT JOIN accepted a USING (g) LEFT JOIN locked l USING (g)`,
+
+    /** Makes this server the owner of records, unless a newer connection has them. $1: groups, $2: owner, $3: s. */
+    take: `
+      UPDATE ${cvr}.instances SET owner = $2, "grantedAt" = to_timestamp($3)
+      WHERE "clientGroupID" = $1 AND deleted IS NOT TRUE AND ("grantedAt" IS NULL OR "grantedAt" <= to_timestamp($3))`,
+
+    /** Says that groups are alive. $1: JSON array of {g, ttlClock}, $2: owner. */
+    touch: `
+      UPDATE ${cvr}.instances i SET "lastActive" = now(), "ttlClock" = x."ttlClock"
+      FROM json_to_recordset($1) AS x(g TEXT, "ttlClock" FLOAT8)
+      WHERE i."clientGroupID" = x.g AND i.owner = $2 AND i.deleted IS NOT TRUE`,
+
+    /** View records without their rows, whole groups from one snapshot. $1: groups. */
+    load: `
+      SELECT i."clientGroupID", i.version, i."ttlClock", i."replicaVersion", i.owner,
+        extract(epoch FROM i."grantedAt")::float8 * 1000 AS "grantedAtMs", i."clientSchema", i."profileID",
+        coalesce(i.deleted, FALSE) AS deleted, coalesce(r.version, '00') AS "rowsVersion",
+        (SELECT json_agg(c."clientID") FROM ${cvr}.clients c WHERE c."clientGroupID" = i."clientGroupID") AS clients,
+        (SELECT json_agg(json_build_object('hash', q."queryHash", 'ast', q."clientAST", 'name', q."queryName",
+            'args', q."queryArgs", 'patchVersion', q."patchVersion", 'transformationHash', q."transformationHash",
+            'transformationVersion', q."transformationVersion", 'internal', q.internal IS TRUE))
+          FROM ${cvr}.queries q WHERE q."clientGroupID" = i."clientGroupID" AND q.deleted IS NOT TRUE) AS queries,
+        (SELECT json_agg(json_build_object('clientID', d."clientID", 'hash', d."queryHash",
+            'deleted', d.deleted IS TRUE, 'ttlMs', d."ttlMs", 'inactivatedAtMs', d."inactivatedAtMs"))
+          FROM ${cvr}.desires d WHERE d."clientGroupID" = i."clientGroupID") AS desires
+      FROM ${cvr}.instances i LEFT JOIN ${cvr}."rowsVersion" r USING ("clientGroupID")
+      WHERE i."clientGroupID" = ANY($1)`,
+
+    /** Rows that clients of a group hold. $1: group. */
+    rows: `
+      SELECT "table", "rowKey"::text, "rowVersion" FROM ${cvr}.rows
+      WHERE "clientGroupID" = $1 AND "refCounts" IS NOT NULL`,
+
+    /** What changed in a group after a version; one statement is one snapshot. $1: group, $2: version. */
+    catchUp: `
+      SELECT i.version,
+        (SELECT json_agg(json_build_array(r."table", r."rowKey")) FROM ${cvr}.rows r
+          WHERE r."clientGroupID" = $1 AND r."patchVersion" COLLATE "C" > $2) AS rows,
+        (SELECT json_agg(json_build_object('hash', q."queryHash", 'deleted', q.deleted IS TRUE)) FROM ${cvr}.queries q
+          WHERE q."clientGroupID" = $1 AND q."patchVersion" COLLATE "C" > $2) AS queries,
+        (SELECT json_agg(json_build_object('hash', d."queryHash", 'clientID', d."clientID",
+            'deleted', d.deleted IS TRUE)) FROM ${cvr}.desires d
+          WHERE d."clientGroupID" = $1 AND d."patchVersion" COLLATE "C" > $2) AS desires
+      FROM ${cvr}.instances i WHERE i."clientGroupID" = $1`,
+  };
+};

@@ -1,0 +1,156 @@
+import {createHash} from 'node:crypto';
+import {expiryMs} from '../cvr/ttl.ts';
+import type {Cvr, QueryRecord} from '../cvr/types.ts';
+import {DaemonError} from '../errors.ts';
+import type {QueryGraph} from '../ivm/registry.ts';
+import type {ErroredQuery} from '../protocol/down.ts';
+import {ProtocolError} from '../protocol/error-body.ts';
+import type {AST} from '../zql/ast.ts';
+import {primaryKeysOf} from './client-schema.ts';
+import type {GroupClients} from './group-clients.ts';
+import type {GroupDeps, Transformed} from './group-deps.ts';
+import type {ConfigChanges} from './group-desires.ts';
+import type {GroupRows} from './group-rows.ts';
+import type {ClientConnection} from './types.ts';
+
+/** Keeps the graphs of a group in step with the queries of its view record. */
+export class GroupQueries {
+  readonly #deps: GroupDeps;
+  readonly #rows: GroupRows;
+  readonly #clients: GroupClients;
+  /** The connection whose credential counts for all: the newest that was taken in (views.md §6.2). */
+  #credential: ClientConnection | null = null;
+  #allStale = true;
+  readonly #failed = new Map<QueryGraph, Error>();
+  #released = false;
+
+  constructor(deps: GroupDeps, rows: GroupRows, clients: GroupClients) {
+    this.#deps = deps;
+    this.#rows = rows;
+    this.#clients = clients;
+  }
+
+  /** Every query is transformed again, with the credential of this connection. */
+  authenticate(connection: ClientConnection): void {
+    this.#credential = connection;
+    this.#allStale = true;
+  }
+
+  /** Permissions or tables changed: every query is transformed again. */
+  invalidate(): void {
+    this.#allStale = true;
+  }
+
+  /** A graph can no longer be maintained: its queries are given up by the next `sync`. */
+  fail(graph: QueryGraph, error: Error): void {
+    for (const own of this.#rows.queries.values()) if (own === graph) this.#failed.set(graph, error);
+  }
+
+  release(): void {
+    this.#released = true;
+    for (const graph of this.#rows.queries.values()) this.#deps.registry.release(graph);
+  }
+
+  /** Gives every wanted query its graph, and takes it from those that failed or whose time has run out. */
+  async sync(cvr: Cvr, changes: ConfigChanges, nowMs: number): Promise<void> {
+    for (const query of [...cvr.queries.values()]) {
+      const expiry = expiryMs(query);
+      const graph = this.#rows.graphOf(query.hash);
+      const error = graph && this.#failed.get(graph);
+      if (error) this.#giveUp(cvr, changes, query, erroredQuery(query, error.message));
+      else if (expiry !== null && expiry <= nowMs) this.#remove(cvr, changes, query);
+    }
+    this.#failed.clear();
+    const all = this.#allStale;
+    this.#allStale = false;
+    const wanted = [...cvr.queries.values()].filter(({hash}) => all || !this.#rows.graphOf(hash));
+    if (wanted.length === 0) return;
+    const transformed = await this.#transform(wanted.filter(({internal}) => !internal));
+    for (const query of wanted) {
+      const result = query.internal && query.ast ? {ast: query.ast} : transformed.get(query.hash);
+      if (!result || cvr.queries.get(query.hash) !== query) continue;
+      if ('error' in result) this.#giveUp(cvr, changes, query, result.error);
+      else await this.#run(cvr, changes, query, result.ast);
+      if (this.#released) return;
+    }
+  }
+
+  async #run(cvr: Cvr, changes: ConfigChanges, query: QueryRecord, ast: AST): Promise<void> {
+    const {registry, log} = this.#deps;
+    try {
+      const graph = await registry.acquire(ast, primaryKeysOf(cvr.clientSchema));
+      if (this.#released || this.#rows.graphOf(query.hash) === graph) return registry.release(graph);
+      this.#assign(query.hash, graph);
+      if (
+        (query.patchVersion === null && !query.internal) ||
+        query.transformationHash !== transformationHash(graph)
+      )
+        changes.queries.add(query);
+    } catch (error) {
+      if (!(error instanceof DaemonError) || error.recovery !== 'reject' || query.internal) throw error;
+      log.warn(
+        {hash: query.hash, clientGroupID: cvr.clientGroupID, code: error.code},
+        `a query is refused: ${error.message}`,
+      );
+      this.#giveUp(cvr, changes, query, erroredQuery(query, error.message));
+    }
+  }
+
+  /** A connection whose credential is refused gets the error; then another's is tried. */
+  async #transform(queries: readonly QueryRecord[]): Promise<ReadonlyMap<string, Transformed>> {
+    if (queries.length === 0) return new Map();
+    for (;;) {
+      const connection = this.#validCredential();
+      // Nobody is there to ask for: a graph that runs goes on, others come with the next connection.
+      if (!connection) return new Map();
+      try {
+        return await this.#deps.transform(queries, connection);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        connection.fail(error);
+        if (this.#credential === connection) this.#credential = null;
+      }
+    }
+  }
+
+  #validCredential(): ClientConnection | null {
+    if (this.#credential) return this.#credential;
+    for (const {ready, connection} of this.#clients.all())
+      if (ready && !connection.closed) return (this.#credential = connection);
+    return null;
+  }
+
+  /** The query is forgotten, so that a later put starts afresh; clients that want it learn why. */
+  #giveUp(cvr: Cvr, changes: ConfigChanges, query: QueryRecord, error: ErroredQuery): void {
+    this.#clients.tellErrored(query.desires.keys(), error);
+    this.#remove(cvr, changes, query);
+  }
+
+  #remove(cvr: Cvr, changes: ConfigChanges, query: QueryRecord): void {
+    cvr.queries.delete(query.hash);
+    changes.queries.delete(query);
+    changes.removed.set(query.hash, query);
+    this.#assign(query.hash, null);
+  }
+
+  #assign(hash: string, graph: QueryGraph | null): void {
+    const old = this.#rows.assign(hash, graph);
+    if (old && old !== graph) this.#deps.registry.release(old);
+  }
+}
+
+const erroredQuery = (query: QueryRecord, message: string): ErroredQuery => ({
+  error: 'app',
+  id: query.hash,
+  name: query.name ?? '',
+  message,
+});
+
+const hashes = new WeakMap<QueryGraph, string>();
+
+/** Never equal to the original's: the counts in `refCounts` mean something else, so each re-baselines the other's. */
+export const transformationHash = (graph: QueryGraph): string => {
+  let hash = hashes.get(graph);
+  if (!hash) hashes.set(graph, (hash = `zs-${createHash('sha1').update(graph.text).digest('base64url')}`));
+  return hash;
+};
