@@ -31,7 +31,10 @@ export const applyWal = (deps: ApplyWalDeps): OperatorFunction<WalFrames, Applie
     frames.pipe(
       stage('decode', decodeFrames(), {bytesOf: frameBytes}),
       stage('batch', batchTransactions(deps.partBytes ?? PART_BYTES)),
-      stage('apply', applyBatches(db, deps.watermark), {bytesOf: (batch: Batch) => batch.bytes}),
+      stage('apply', applyBatches(db, deps.watermark), {
+        bytesOf: (batch: Batch) => batch.bytes,
+        committedMs: applied => applied.upstreamCommitTimeMs,
+      }),
       checkpoint<Applied>(db, CHECKPOINT_BYTES, deps.onCheckpoint ?? (() => {})),
     );
 };

@@ -2,6 +2,7 @@ import {concatMap, filter, from, type Observable, tap} from 'rxjs';
 import {conflateMap} from '../src/flow/conflate-map.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
 import type {Epoch, QueryRegistry} from '../src/ivm/registry.ts';
+import type {CommitTimes} from '../src/sync/commit-times.ts';
 import type {VersionReady} from '../src/sync/types.ts';
 
 /** Who is to hear of a graph's diffs. */
@@ -20,6 +21,7 @@ export const advanceQueries = (
   registry: QueryRegistry,
   sink: EpochSink,
   board: StageBoard,
+  times: CommitTimes,
 ): Observable<Epoch> => {
   const stage = stages(board, 'query');
   return versions.pipe(
@@ -33,7 +35,8 @@ export const advanceQueries = (
         filter(epoch => epoch !== null),
         stage(
           'deliver',
-          tap(epoch => sink.deliver(epoch)),
+          tap((epoch: Epoch) => sink.deliver(epoch)),
+          {committedMs: epoch => times.of(epoch.to)},
         ),
       ),
     ),

@@ -1,5 +1,5 @@
 import type {Socket} from 'node:net';
-import {type Observable, Subject, share} from 'rxjs';
+import {type Observable, Subject, share, tap} from 'rxjs';
 import {NO_PERMISSIONS, PermissionsCache} from '../src/auth/permissions.ts';
 import {createTokenVerifier} from '../src/auth/verify.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
@@ -18,6 +18,7 @@ import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
 import type {Up} from '../src/protocol/up.ts';
 import {createAcceptor} from '../src/sync/accept.ts';
 import {ClientGroup} from '../src/sync/client-group.ts';
+import {CommitTimes} from '../src/sync/commit-times.ts';
 import type {GroupDeps} from '../src/sync/group-deps.ts';
 import {transformLocally} from '../src/sync/transform-locally.ts';
 import type {ClientConnection, HandedRequest, MessageHandler, VersionReady} from '../src/sync/types.ts';
@@ -60,7 +61,11 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     purpose: 'mutations',
     max: perWorker(config.upstream.maxConns, config.upstream.maxConnsPerWorker),
   });
-  const versions = deps.versions.pipe(share());
+  const times = new CommitTimes();
+  const versions = deps.versions.pipe(
+    tap(ready => times.note(ready)),
+    share(),
+  );
   const firstVersion = new Promise<void>((resolve, reject) => {
     versions.subscribe({next: () => resolve(), error: reject});
   });
@@ -94,7 +99,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     if (diffs.size) for (const [group, own] of concerned(groups.values(), diffs)) group.advance(own);
     waiting.settle();
   };
-  const advancing = advanceQueries(versions, registry, {deliver}, board).subscribe({
+  const advancing = advanceQueries(versions, registry, {deliver}, board, times).subscribe({
     error: error => {
       log.fatal({err: error}, 'the query graphs cannot follow the replica');
       process.exitCode = 1;

@@ -15,6 +15,9 @@ export interface StageStats {
   bytesInFlight: number | null;
   /** Wall clock (ms) of the last output; 0 before the first. */
   lastOutMs: number;
+  /** Commit upstream → output of this stage, in ms, and when (wall clock) that was measured; null: not measured here. */
+  lagMs: number | null;
+  lagAtMs: number | null;
   running: boolean;
 }
 
@@ -32,6 +35,8 @@ export interface StageOptions<In, Out> {
   readonly bytesOf?: (item: In) => number;
   /** Left out for a synchronous stage. */
   readonly settles?: Settles<In, Out>;
+  /** When PostgreSQL committed what an output carries (wall clock, ms); null if that is not known. */
+  readonly committedMs?: (out: Out) => number | null;
 }
 
 interface Held {
@@ -56,6 +61,8 @@ class Stage {
       inFlight: null,
       bytesInFlight: null,
       lastOutMs: 0,
+      lagMs: null,
+      lagAtMs: null,
       running: false,
     };
   }
@@ -176,7 +183,12 @@ class Run<In, Out> {
     const {stats} = this.#stage;
     stats.itemsOut++;
     stats.lastOutMs = Date.now();
-    const {settles} = this.#options;
+    const {settles, committedMs} = this.#options;
+    const committed = committedMs?.(value) ?? null;
+    if (committed !== null) {
+      stats.lagMs = Math.max(0, stats.lastOutMs - committed);
+      stats.lagAtMs = stats.lastOutMs;
+    }
     if (settles === 'each') this.#settle(1);
     else if (typeof settles === 'function') this.#settle(settles(value));
     else if (settles) this.#settle(this.#upTo(settles.settledTo(value)));
