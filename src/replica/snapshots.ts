@@ -67,6 +67,7 @@ class Connection implements Snapshot {
     this.db.function('zs_lower', {deterministic: true}, (text: unknown) =>
       typeof text === 'string' ? text.toLowerCase() : text,
     );
+    this.db.function('zs_number', {deterministic: true}, (value: unknown) => JSON.stringify(value ?? null));
     this.db.function('zs_unsafe', {deterministic: true}, (column: unknown) => {
       throw new RangeError(`a value of ${String(column)} is beyond ±(2^53 − 1)`);
     });

@@ -38,9 +38,10 @@ const wireValue = (table: TableSpec, column: ColumnSpec, alias: string): string 
   }
 };
 
+/** A number of a key as JS prints it: SQLite writes exponents differently (`1.0e+21`). */
 const plainNumber = (column: ColumnSpec, sql: string): string =>
   MAYBE_REAL.has(column.upstreamType)
-    ? `CASE WHEN ${sql} = CAST(${sql} AS INTEGER) THEN CAST(${sql} AS INTEGER) ELSE ${sql} END`
+    ? `CASE WHEN ${sql} = CAST(${sql} AS INTEGER) THEN CAST(${sql} AS INTEGER) ELSE json(zs_number(${sql})) END`
     : sql;
 
 /** The key object in wire form, columns sorted: `{"id":"i1"}`. Equal to what `rowId` makes of the same values. */

@@ -1,0 +1,147 @@
+import {createQueryRegistry, type InspectableRegistry} from '../../src/ivm/query-registry.ts';
+import type {Epoch, PresentRow, QueryGraph} from '../../src/ivm/registry.ts';
+import {type RowKey, rowId} from '../../src/ivm/row-id.ts';
+import {silentLog} from '../../src/observe/log.ts';
+import type {Version} from '../../src/pg/lsn.ts';
+import {type TestChange, TestReplica, type TestRow, type TestTable} from '../helpers/test-replica.ts';
+import type {Case} from './genome.ts';
+import {type Data, fault, Naive} from './naive.ts';
+
+/** What the replica holds, kept apart from it: rows with the version that wrote them. */
+class Mirror {
+  readonly #rows = new Map<string, Map<string, {row: TestRow; version: Version}>>();
+  readonly #tables: ReadonlyMap<string, TestTable>;
+
+  constructor(tables: ReadonlyMap<string, TestTable>) {
+    this.#tables = tables;
+    for (const name of tables.keys()) this.#rows.set(name, new Map());
+  }
+
+  apply(changes: readonly TestChange[], version: Version): void {
+    for (const change of changes) {
+      const rows = this.#rows.get(change.table)!;
+      if (change.op === 'truncate') rows.clear();
+      else if (change.op === 'delete') rows.delete(this.idOf(change.table, change.key));
+      else rows.set(this.idOf(change.table, change.row), {row: change.row, version});
+    }
+  }
+
+  idOf = (table: string, row: TestRow): string =>
+    rowId(table, Object.fromEntries(this.#tables.get(table)!.key.map(name => [name, row[name]])) as RowKey);
+
+  get data(): Data {
+    return new Map([...this.#rows].map(([table, rows]) => [table, [...rows.values()].map(({row}) => row)]));
+  }
+
+  at(table: string, id: string): {row: TestRow; version: Version} | undefined {
+    return this.#rows.get(table)!.get(id);
+  }
+}
+
+/** A subscriber that believes diffs alone. */
+class Follower {
+  readonly rows = new Map<string, PresentRow>();
+
+  constructor(readonly graph: QueryGraph) {
+    for (const row of graph.rows()) this.rows.set(row.id, row);
+  }
+
+  follow({diffs, failed}: Epoch): void {
+    for (const {graph, error} of failed) if (graph === this.graph) throw error;
+    for (const {graph, changes} of diffs) {
+      if (graph !== this.graph) continue;
+      for (const change of changes)
+        if (change.op === 'remove') {
+          if (!this.rows.delete(change.id)) throw new Error(`removed what was not there: ${change.id}`);
+        } else {
+          if (this.rows.has(change.row.id) !== (change.op === 'edit'))
+            throw new Error(
+              `${change.op} of ${change.row.id}, which was ${change.op === 'add' ? '' : 'not '}there`,
+            );
+          this.rows.set(change.row.id, change.row);
+        }
+    }
+  }
+}
+
+export const testRegistry = (file: string): InspectableRegistry =>
+  createQueryRegistry({
+    replicaFile: file,
+    appID: 'app',
+    log: silentLog,
+    slowHydrateMs: 1e9,
+    lingerRows: 0,
+  });
+
+/**
+ * Runs a case on three registries: one that advances with each transaction, one that coalesces, and a new one per version.
+ * @throws if any of them differs from what ZQL means, or from what its diffs said.
+ */
+export const runCase = async (test: Case): Promise<void> => {
+  using replica = new TestReplica(test.tables);
+  const mirror = new Mirror(replica.tables);
+  mirror.apply(test.rows, replica.transact(test.rows));
+  const keys = Object.fromEntries(test.tables.map(table => [table.name, table.key]));
+  const naive = () => new Naive(mirror.data, replica.tables);
+  const registries = [testRegistry(replica.file), testRegistry(replica.file)] as const;
+  const open = async (registry: InspectableRegistry) =>
+    Promise.all(test.queries.map(async ast => new Follower(await registry.acquire(ast, keys))));
+  const check = (followers: readonly Follower[], when: string) => {
+    const oracle = naive();
+    followers.forEach(({graph, rows}, i) => {
+      const wrong =
+        wrongRows(mirror, graph, rows) ?? fault(test.queries[i]!, oracle, mirror.idOf, new Set(rows.keys()));
+      if (wrong) throw new Error(`${when}, query ${i}: ${wrong}`);
+    });
+  };
+  try {
+    const [stepping, coalescing] = [await open(registries[0]), await open(registries[1])];
+    check(stepping, 'hydrated');
+    const advance = async (registry: InspectableRegistry, followers: readonly Follower[]) => {
+      const epoch = await registry.advance();
+      if (epoch) for (const follower of followers) follower.follow(epoch);
+    };
+    for (const [n, {changes, pause}] of test.transactions.entries()) {
+      mirror.apply(changes, replica.transact(changes));
+      await advance(registries[0], stepping);
+      check(stepping, `after transaction ${n}`);
+      if (!pause || n === test.transactions.length - 1) {
+        await advance(registries[1], coalescing);
+        check(coalescing, `after transaction ${n}, coalesced`);
+      }
+      const fresh = testRegistry(replica.file);
+      try {
+        check(await open(fresh), `hydrated after transaction ${n}`);
+      } finally {
+        fresh.close();
+      }
+    }
+  } finally {
+    for (const registry of registries) registry.close();
+  }
+};
+
+/** Followed rows against the graph's own and against the data: the same rows, of the right content and version. */
+const wrongRows = (
+  mirror: Mirror,
+  graph: QueryGraph,
+  followed: ReadonlyMap<string, PresentRow>,
+): string | null => {
+  if (graph.size !== followed.size)
+    return `the graph holds ${graph.size} rows, its diffs give ${followed.size}`;
+  for (const [id, row] of followed) {
+    const own = graph.get(id);
+    if (own?.put !== row.put || own.rowVersion !== row.rowVersion)
+      return `the graph's row differs from what its diffs said: ${id}`;
+    const stored = mirror.at(row.table, id);
+    if (!stored) return `deleted upstream: ${id}`;
+    if (stored.version !== row.rowVersion)
+      return `of version ${row.rowVersion}, not ${stored.version}: ${id}`;
+    if (canonical(JSON.parse(row.put)) !== canonical(stored.row))
+      return `${row.put} is not ${canonical(stored.row)}`;
+  }
+  return null;
+};
+
+const canonical = (row: TestRow): string =>
+  JSON.stringify(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)));
