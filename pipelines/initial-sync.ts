@@ -14,9 +14,9 @@ import {ident, literal} from '../src/pg/identifier.ts';
 import {lexi, type Version} from '../src/pg/lsn.ts';
 import {liteTableName, type PublishedSchema, type PublishedTable} from '../src/pg/published-schema.ts';
 import {readPublishedSchema} from '../src/pg/read-published-schema.ts';
+import {schemaLimits} from '../src/pg/schema-limits.ts';
 import {ensureShard} from '../src/pg/shard.ts';
 import {createSlot, dropSlot} from '../src/pg/slot.ts';
-import {codecFor} from '../src/pg/types.ts';
 import {createIndex, createTable} from '../src/replica/create-table.ts';
 import {createMetadataTables, initReplicaState} from '../src/replica/metadata.ts';
 import {deleteReplica, openWriter} from '../src/replica/open.ts';
@@ -56,7 +56,7 @@ interface Session {
 /**
  * Builds a replica in a temporary file and renames it when it is complete: an interrupted sync never looks like a
  * replica (replication.md §2). Slot snapshot → tables copied in parallel → indexes → ANALYZE → rename. Unsubscribing or
- * failing drops the slot and the file. @throws UpstreamUnreachable, UpstreamUnfit, PublicationUnfit, UnsupportedTable.
+ * failing drops the slot and the file. @throws UpstreamUnreachable, UpstreamUnfit, PublicationUnfit.
  */
 export const initialSync = ({config, log, board}: InitialSyncDeps): Observable<SyncProgress> => {
   const stage = stages(board, 'initial-sync');
@@ -141,7 +141,7 @@ const openSession = async (config: ZeroConfig, log: Log): Promise<Session> => {
     };
     const schemaReader = await snapshotReader('initial-sync-schema');
     const schema = await readPublishedSchema(schemaReader, publications);
-    warnOfLimits(schema, log);
+    for (const limit of schemaLimits(schema)) log.warn(limit);
     const estimate = await schemaReader.query<{rows: string}>(
       'SELECT COALESCE(sum(GREATEST(reltuples, 0)), 0)::bigint::text AS rows FROM pg_class WHERE oid = ANY($1)',
       [schema.tables.map(table => table.oid)],
@@ -260,27 +260,5 @@ const discard = async (session: Session, config: ZeroConfig, log: Log) => {
       {err, slot: session.context.slot},
       'the slot of a failed initial sync could not be dropped; the next sync will',
     );
-  }
-};
-
-const warnOfLimits = (schema: PublishedSchema, log: Log) => {
-  for (const table of schema.tables) {
-    const name = liteTableName(table);
-    for (const column of table.columns)
-      if (codecFor(column).zqlType === null)
-        log.warn(
-          `column ${name}.${column.name} has type ${column.dataType}, which clients cannot sync; it is left out of queries`,
-        );
-    const keyed = schema.indexes.some(
-      index =>
-        index.unique &&
-        index.schema === table.schema &&
-        index.tableName === table.name &&
-        index.columns.every(({name}) => table.columns.find(column => column.name === name)?.notNull),
-    );
-    if (!keyed)
-      log.warn(
-        `table ${name} has neither a primary key nor a unique index on NOT NULL columns; it is not synced to clients`,
-      );
   }
 };

@@ -44,12 +44,6 @@ export class PublicationUnfit extends DaemonError {
   readonly recovery = 'stop' satisfies Recovery;
 }
 
-/** U004 — A published table cannot be replicated: a name outside the allowed alphabet, or REPLICA IDENTITY NOTHING. Rename the table, set its replica identity, or take it out of the publication. */
-export class UnsupportedTable extends DaemonError {
-  readonly code = 'U004';
-  readonly recovery = 'stop' satisfies Recovery;
-}
-
 /** R001 — The replication slot is missing, lost or invalidated, so the replica cannot go on; it is rebuilt. */
 export class SlotUnusable extends DaemonError {
   readonly code = 'R001';

@@ -48,20 +48,32 @@ export const readChanges = (
   const wholeTables = new Set<string>();
   const touchedTables = new Set<string>();
   let schemaChanged = false;
-  for (const {table, rowKey, op} of entries) {
+  for (const {table, op} of entries) {
     touchedTables.add(table);
     if (op === 'r') schemaChanged = true;
-    if (op === 'r' || op === 't') {
-      wholeTables.add(table);
-      continue;
-    }
-    if (!wanted(table) || wholeTables.has(table) || !tables.has(table)) continue;
-    const key = JSON.parse(rowKey) as Record<string, SqliteValue>;
+    if (op === 'r' || op === 't') wholeTables.add(table);
+  }
+  // Rows logged before their table changed as a whole may be keyed by columns that are no longer there.
+  for (const {table, rowKey, op} of entries) {
+    if (op === 'r' || op === 't' || !wanted(table) || wholeTables.has(table) || !tables.has(table)) continue;
+    const key = parseRowKey(rowKey);
     const before = readStored(previous, table, key);
     const after = op === 's' ? readStored(current, table, key) : null;
     if (before || after) rows.push({table, old: before, new: after});
   }
   return {rows, wholeTables, schemaChanged, touchedTables};
+};
+
+const parseRowKey = (text: string): Record<string, SqliteValue> => {
+  const key = JSON.parse(text) as Record<string, SqliteValue>;
+  // `JSON.parse` rounds integers beyond ±(2^53 − 1), which would address another row: their digits are read again.
+  for (const [name, value] of Object.entries(key))
+    if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+      const digits = text.slice(text.indexOf(`${JSON.stringify(name)}:`) + JSON.stringify(name).length + 1);
+      const exact = /^-?\d+(?=[,}])/.exec(digits)?.[0];
+      if (exact) key[name] = BigInt(exact);
+    }
+  return key;
 };
 
 const readStored = (

@@ -39,8 +39,9 @@ export const arrayToJson = (text: string, base: string): string => {
   return json;
 };
 
-/** JSON has no infinities or NaN; like the client's own JSON they become null. */
-const number = (n: number): string => (Number.isFinite(n) ? String(n) : 'null');
+/** Infinities and NaN as in plain columns (`ColumnCodec`). */
+const number = (n: number): string =>
+  Number.isFinite(n) ? String(n) : Number.isNaN(n) ? 'null' : n > 0 ? '9.0e+999' : '-9.0e+999';
 
 const ELEMENTS: Readonly<Record<string, (text: string) => string>> = {
   bool: text => (text === 't' ? 'true' : 'false'),

@@ -8,7 +8,14 @@ export interface ConnectOptions {
   readonly replication?: boolean;
 }
 
-/** Opens one connection. @throws UpstreamUnreachable, naming host, port and database but no secret. */
+/**
+ * How values are printed, whatever the database, the role or the environment say: COPY and the stream must give the same
+ * text. Statements and not startup options, since some proxies refuse those.
+ */
+export const OUTPUT_STYLE =
+  "SET DateStyle = 'ISO, MDY'; SET IntervalStyle = postgres; SET TimeZone = 'UTC'; SET bytea_output = hex; SET extra_float_digits = 1";
+
+/** Opens one connection that prints values in `OUTPUT_STYLE`. @throws UpstreamUnreachable, naming host, port and database but no secret. */
 export const connect = async (url: string, options: ConnectOptions): Promise<pg.Client> => {
   const client = new pg.Client({
     ...settings(url, options.purpose),
@@ -18,6 +25,7 @@ export const connect = async (url: string, options: ConnectOptions): Promise<pg.
   client.on('error', () => {});
   try {
     await client.connect();
+    await client.query(OUTPUT_STYLE);
   } catch (error) {
     throw unreachable(url, options.purpose, error);
   }

@@ -3,7 +3,13 @@ import {arrayToJson} from './array-text.ts';
 import {dateToMs, timestampToMs, timeToMs, timetzToMs} from './datetime.ts';
 import type {PublishedColumn} from './published-schema.ts';
 
-/** How one column travels: the single conversion shared by COPY and the WAL stream (replication.md §2.4, §2.5). */
+/**
+ * How one column travels: the single conversion shared by COPY and the WAL stream (replication.md §2.4, §2.5).
+ *
+ * Values that JSON has no number for: ±Infinity is stored as such and goes over the wire as ±9.0e+999, which every
+ * JavaScript parser reads as ±Infinity, so that order and filters agree on both sides. NaN, which neither SQLite nor JSON
+ * has, becomes NULL. A numeric is the nearest double. None of these ever ends replication.
+ */
 export interface ColumnCodec {
   /** null: replicated, not synced. */
   readonly zqlType: ZqlType | null;
@@ -104,7 +110,7 @@ export const codecFor = (column: ColumnType): ColumnCodec => {
   const isEnum = isEnumType(column);
   const base = column.dataType.replaceAll('[]', '');
   const scalar = isEnum ? identity : (SCALARS[base] ?? identity);
-  // A domain or composite may carry the name of a base type in another schema; only base types are converted.
+  // A composite may carry the name of a base type in another schema; only base types are converted.
   const convertible = isArray || isEnum || column.typeClass === 'b';
   const zqlType = convertible ? zqlTypeOf({dataType: base, isEnum, isArray}) : null;
   const fromText = isArray

@@ -67,8 +67,10 @@ export const liteIndexName = (index: PublishedIndex): string =>
 
 export const createIndex = (db: Database, index: PublishedIndex): void => {
   const columns = index.columns.map(column => `${ident(column.name)} ${column.direction}`).join(', ');
+  // Rows may break a DEFERRABLE constraint within a transaction; SQLite would refuse or replace them.
+  const unique = index.unique && index.isImmediate;
   db.exec(
-    `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ${ident(liteIndexName(index))}
+    `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${ident(liteIndexName(index))}
      ON ${ident(liteTableName({schema: index.schema, name: index.tableName}))} (${columns})`,
   );
 };

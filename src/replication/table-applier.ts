@@ -108,7 +108,13 @@ export class TableApplier {
           ? String(value)
           : Buffer.isBuffer(value)
             ? `"\\\\x${value.toString('hex')}"`
-            : JSON.stringify(value);
+            : typeof value === 'number' && !Number.isFinite(value)
+              ? value > 0
+                ? '9.0e+999'
+                : value < 0
+                  ? '-9.0e+999'
+                  : 'null'
+              : JSON.stringify(value);
       text += `${text.length > 1 ? ',' : ''}${JSON.stringify(this.#relation.columns[i]!.name)}:${json}`;
     }
     return `${text}}`;

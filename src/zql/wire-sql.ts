@@ -13,7 +13,8 @@ const MAYBE_REAL = new Set([
   'time',
   'timetz',
 ]);
-const MAYBE_UNSAFE = new Set(['int8', 'numeric']);
+/** A numeric is stored as its nearest double, so only int8 can hold what JavaScript cannot. */
+const MAYBE_UNSAFE = new Set(['int8']);
 
 /** JSON text of a row in wire form: every synced column (zql.md §4.5). Fails on an integer beyond ±(2^53 − 1). */
 export const rowJson = (table: TableSpec, alias: string): string =>

@@ -11,6 +11,7 @@ import {openReader} from '../../src/replica/open.ts';
 import {readReplicaState} from '../../src/replica/sync-context.ts';
 import {testConfig} from '../helpers/config.ts';
 import {createDatabase} from '../helpers/postgres.ts';
+import {until} from '../helpers/until.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -101,18 +102,31 @@ test('copies many rows and filters as the publication does', async () => {
 });
 
 test('a failed sync leaves neither file nor slot behind', async () => {
-  await using db =
-    await createDatabase(`CREATE TABLE bad (id int PRIMARY KEY, t text); INSERT INTO bad VALUES (1, 'x');
-    CREATE TABLE "no good!" (id int PRIMARY KEY)`);
-  const config = testConfig(db, dir);
-  await expect(lastValueFrom(initialSync({config, log: silentLog, board: new StageBoard()}))).rejects.toThrow(
-    /"no good!"/,
-  );
-  expect(existsSync(config.replica.file)).toBe(false);
-  const {rows} = await db.query(
-    'SELECT slot_name FROM pg_replication_slots WHERE database = current_database()',
-  );
-  expect(rows).toEqual([]);
+  // A role that may not read one of the tables: the copy fails in the middle.
+  await using db = await createDatabase();
+  const role = `limited_${db.name}`;
+  await db.query(`CREATE ROLE ${role} LOGIN REPLICATION PASSWORD 'secret'; GRANT CREATE ON DATABASE "${db.name}" TO ${role};
+    CREATE TABLE good (id int PRIMARY KEY); INSERT INTO good VALUES (1); GRANT SELECT ON good TO ${role};
+    CREATE TABLE bad (id int PRIMARY KEY); INSERT INTO bad VALUES (1);
+    CREATE PUBLICATION both_of_them FOR TABLE good, bad`);
+  const url = new URL(db.url);
+  url.username = role;
+  url.password = 'secret';
+  const config = testConfig({...db, url: url.href}, dir, {
+    app: {id: db.appID, publications: ['both_of_them']},
+  });
+  try {
+    await expect(
+      lastValueFrom(initialSync({config, log: silentLog, board: new StageBoard()})),
+    ).rejects.toThrow(/permission denied for table bad/);
+    expect(existsSync(config.replica.file)).toBe(false);
+    const slots = () =>
+      db.query('SELECT slot_name FROM pg_replication_slots WHERE database = current_database()');
+    await until(async () => (await slots()).rows.length === 0, 'the slot is dropped');
+    expect(existsSync(`${config.replica.file}.sync-tmp`)).toBe(false);
+  } finally {
+    await db.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`);
+  }
 });
 
 test('says what is wrong with the upstream', async () => {
