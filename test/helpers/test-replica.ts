@@ -80,6 +80,7 @@ export class TestReplica implements Disposable {
       elementClass: null,
       notNull: !type.endsWith('?'),
       dflt: null,
+      missing: null,
     }));
     const published: PublishedTable = {
       oid: 1000 + i,
@@ -87,6 +88,7 @@ export class TestReplica implements Disposable {
       schema: 'public',
       name: table.name,
       replicaIdentity: 'd',
+      storage: [],
       columns,
       primaryKey: table.key,
       publications: {test: {rowFilter: null}},
