@@ -1,24 +1,98 @@
+import {cpus} from 'node:os';
 import {parseArgs} from 'node:util';
 import {loadIssueTracker} from './data/load.ts';
 import {totalRows} from './data/rows.ts';
+import type {Kind} from './helpers/bench-server.ts';
+import {startBenchPostgres} from './helpers/postgres.ts';
+import {renderTable} from './helpers/table.ts';
+import {type FigureID, TARGETS} from './helpers/targets.ts';
+import {type Bench, World} from './helpers/world.ts';
+import {queries} from './queries/queries.ts';
+import {start} from './start/start.ts';
+import {sync} from './sync/sync.ts';
 
-const HELP = `Usage: npm run bench -- data <postgres URL>   load the issue tracker into an empty database
+const BENCHES: readonly Bench[] = [start, sync, queries];
 
-  --scale N   size of the data; 1 is 200,000 issues and 904,400 rows in all (default 1)
+const HELP = `Usage: npm run bench -- [bench or figure …] [options]
+       npm run bench -- data <postgres URL>   only load the issue tracker into an empty database
+
+Benches: ${BENCHES.map(({name, figures}) => `${name} (${figures.join(', ')})`).join(', ')}; all of them by default.
+
+  --ours-only      do not measure the peer
+  --peer-only      measure the peer alone
+  --scale N        size of the data; 1 is 200,000 issues and 904,400 rows in all (default 1)
+  --rounds N       each figure is the median of so many rounds (default 3)
+  --no-build       measure the dist folder as it is
 `;
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,
   options: {
     scale: {type: 'string', default: '1'},
+    rounds: {type: 'string', default: '3'},
+    'ours-only': {type: 'boolean', default: false},
+    'peer-only': {type: 'boolean', default: false},
     help: {type: 'boolean', short: 'h', default: false},
     'no-build': {type: 'boolean', default: false},
   },
 });
 
+const say = (line: string): void =>
+  void process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${line}\n`);
+
+/** `T10` stands for `T10 p50` and `T10 p99`; no name at all for everything. */
+const figuresOf = (names: readonly string[]): ReadonlySet<FigureID> => {
+  const all = Object.keys(TARGETS) as FigureID[];
+  if (names.length === 0) return new Set(all);
+  return new Set(
+    names.flatMap(name => {
+      const bench = BENCHES.find(one => one.name === name);
+      const found = bench?.figures ?? all.filter(id => id.split(/[ /]/)[0] === name);
+      if (found.length === 0) throw new Error(`There is no bench or figure named ${name}.\n${HELP}`);
+      return found;
+    }),
+  );
+};
+
+const run = async (): Promise<void> => {
+  const wanted = figuresOf(positionals);
+  const kinds = (['ours', 'peer'] as const satisfies Kind[]).filter(kind =>
+    kind === 'ours' ? !values['peer-only'] : !values['ours-only'],
+  );
+  const scale = Number(values.scale);
+  const postgres = await startBenchPostgres();
+  const world = new World({postgres, scale, rounds: Number(values.rounds), wanted, log: say});
+  const failures: string[] = [];
+  try {
+    for (const bench of BENCHES.filter(one => one.figures.some(id => wanted.has(id))))
+      for (const kind of kinds) {
+        say(`${bench.name}: ${kind}`);
+        await bench.run(world, kind).catch((error: unknown) => {
+          failures.push(`${bench.name} (${kind}): ${(error as Error).message}`);
+          say(failures.at(-1)!);
+        });
+      }
+  } finally {
+    await postgres.stop();
+  }
+  const cpu = cpus();
+  process.stdout.write(
+    [
+      `\n${new Date().toISOString().slice(0, 16)}Z, ${cpu.length} × ${cpu[0]?.model ?? 'CPU'}, Node ${process.versions.node}, PostgreSQL ${postgres.version},`,
+      `scale ${scale} (${totalRows(world.counts)} rows), median of ${world.rounds} rounds\n`,
+      renderTable(world.results),
+      ...failures.map(failure => `failed: ${failure}`),
+      '',
+    ].join('\n'),
+  );
+  if (failures.length > 0) process.exitCode = 1;
+};
+
 const main = async (): Promise<void> => {
   const [what, url] = positionals;
-  if (values.help || what !== 'data' || !url) return void process.stdout.write(HELP);
+  if (values.help) return void process.stdout.write(HELP);
+  if (what !== 'data') return run();
+  if (!url) throw new Error(HELP);
   const startedAt = Date.now();
   const counts = await loadIssueTracker(url, Number(values.scale));
   process.stdout.write(`${totalRows(counts)} rows in ${Date.now() - startedAt} ms\n`);
@@ -26,5 +100,5 @@ const main = async (): Promise<void> => {
 
 main().catch((error: unknown) => {
   process.stderr.write(`${(error as Error).stack ?? String(error)}\n`);
-  process.exit(1);
+  process.exitCode = 1;
 });

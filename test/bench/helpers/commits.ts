@@ -1,0 +1,62 @@
+import pg from 'pg';
+import {WATCHED} from '../data/queries.ts';
+import type {Counts} from '../data/rows.ts';
+
+/** Commits changes upstream on one connection of its own. */
+export class Commits {
+  readonly #client: pg.Client;
+  #n = 0;
+
+  private constructor(client: pg.Client) {
+    this.#client = client;
+  }
+
+  static async open(url: string): Promise<Commits> {
+    const client = new pg.Client(url);
+    client.on('error', () => {});
+    await client.connect();
+    return new Commits(client);
+  }
+
+  /** Changes the issue that is watched; returns its new title. */
+  async touchWatched(): Promise<string> {
+    return this.touch(WATCHED);
+  }
+
+  /** One transaction that gives the issue a new title, returned, and moves its `updated` to now. */
+  async touch(id: string): Promise<string> {
+    const title = `change ${++this.#n}`;
+    await this.#client.query('UPDATE issue SET title = $1, updated = now() WHERE id = $2', [title, id]);
+    return title;
+  }
+
+  /** `many` makes single-row transactions within the server, faster than a client could. */
+  async prepareMany(counts: Counts): Promise<void> {
+    await this.#client.query(`
+      CREATE PROCEDURE bench_commits(first int, n int) LANGUAGE plpgsql AS $body$
+      BEGIN
+        FOR k IN first .. first + n - 2 LOOP
+          UPDATE issue SET title = 'change ' || k, updated = now()
+          WHERE id = 'i' || lpad((k::bigint * 7919 % ${counts.issue})::text, 7, '0');
+          COMMIT;
+        END LOOP;
+        UPDATE issue SET title = 'seq ' || first + n - 1 WHERE id = '${WATCHED}';
+        COMMIT;
+      END $body$`);
+    // The producer is not what is measured: its commits need not wait for the disk.
+    await this.#client.query('SET synchronous_commit = off');
+  }
+
+  /** Commits `n` single-row transactions; the last gives the watched issue the title `seq <first + n - 1>`. */
+  async many(first: number, n: number): Promise<void> {
+    await this.#client.query(`CALL bench_commits(${first}, ${n})`);
+  }
+
+  async query(sql: string): Promise<pg.QueryResult> {
+    return this.#client.query(sql);
+  }
+
+  close(): Promise<void> {
+    return this.#client.end();
+  }
+}
