@@ -1,6 +1,7 @@
 // Bundles the entry points into dist/. Run by `prepare`, so that `npm ci` leaves ready bins.
 import {chmod, rm} from 'node:fs/promises';
 import {build} from 'esbuild';
+import {buildPage} from './build-pages.mjs';
 
 const entryPoints = {
   zerostream: 'src/cli/main.ts',
@@ -28,4 +29,5 @@ await build({
     js: "import {createRequire as zsCreateRequire} from 'node:module'; const require = zsCreateRequire(import.meta.url);",
   },
 });
+await buildPage('src/observe/page', 'inspector.html');
 for (const bin of ['zerostream', 'inspect-pipeline', 'fixture-replay']) await chmod(`dist/${bin}.js`, 0o755);

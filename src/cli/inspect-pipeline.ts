@@ -1,33 +1,47 @@
-import {Command, CommanderError} from 'commander';
+import {writeFile} from 'node:fs/promises';
+import {Command, CommanderError, InvalidArgumentError} from 'commander';
 import type {DaemonInspection} from '../observe/inspection.ts';
+import {renderHtml} from '../observe/render-html.ts';
 import {renderMermaid} from '../observe/render-mermaid.ts';
 import {renderText} from '../observe/render-text.ts';
+import {fetchInspection, type Target} from './fetch-inspection.ts';
+import {serveInspector} from './serve-inspector.ts';
+import {watchInspector} from './watch-inspector.ts';
 
-interface Options {
-  readonly url: string;
-  readonly password?: string;
+interface Options extends Target {
   readonly watch?: boolean;
   readonly json?: boolean;
   readonly mermaid?: boolean;
   readonly sql?: boolean;
+  readonly html?: string;
+  readonly serve?: true | number;
 }
+
+const EXAMPLES = `
+Examples:
+  inspect-pipeline                          what the server on this machine does, once
+  inspect-pipeline --watch                  again every second, with rates; q ends it
+  inspect-pipeline --serve                  the same as a page, live, on http://127.0.0.1:4850
+  inspect-pipeline --html pipeline.html     the page as one file, to keep or to send
+  inspect-pipeline --url http://db1:4848 --password "$ZERO_ADMIN_PASSWORD" --json`;
+
+const DEFAULT_PORT = 4850;
 
 /** `inspect-pipeline`: what a running server does, stage by stage and query by query. @returns the exit code. */
 export const runInspectPipeline = async (argv: readonly string[]): Promise<number> => {
   const command = new Command('inspect-pipeline')
     .description(
-      'Shows the stages, query graphs and client groups of a running zerostream, with counts, lag and bytes in flight.',
+      'Shows the stages, query graphs and client groups of a running zerostream, with rates, lag and what is in flight.',
     )
-    .option(
-      '--url <url>',
-      'where the server listens',
-      process.env['ZERO_PORT'] ? `http://127.0.0.1:${process.env['ZERO_PORT']}` : 'http://127.0.0.1:4848',
-    )
+    .option('--url <url>', 'where the server listens', `http://127.0.0.1:${process.env['ZERO_PORT'] || 4848}`)
     .option('--password <password>', 'its ZERO_ADMIN_PASSWORD (also taken from the environment)')
-    .option('--watch', 'again every second, with rates, until Ctrl-C')
+    .option('--watch', 'again every second, with rates, until q or Ctrl-C')
     .option('--sql', 'show the SQL of each operator')
     .option('--json', 'the raw facts as JSON')
     .option('--mermaid', 'the picture as Mermaid text')
+    .option('--html <file>', 'the picture as one self-contained page')
+    .option('--serve [port]', `the page, live, on a port of this machine (${DEFAULT_PORT})`, portNumber)
+    .addHelpText('after', EXAMPLES)
     .exitOverride();
   try {
     command.parse(argv, {from: 'user'});
@@ -36,39 +50,39 @@ export const runInspectPipeline = async (argv: readonly string[]): Promise<numbe
     throw error;
   }
   const options = command.opts<Options>();
-  let previous: DaemonInspection | null = null;
-  for (;;) {
-    const inspection = await fetchInspection(options);
-    if (typeof inspection === 'string') {
-      process.stderr.write(`inspect-pipeline: ${inspection}\n`);
-      return 1;
+  try {
+    if (options.serve !== undefined)
+      return await serveInspector(options, options.serve === true ? DEFAULT_PORT : options.serve);
+    if (options.watch) return await watchInspector(options, {sql: options.sql ?? false});
+    if (options.html !== undefined) {
+      await writeFile(options.html, renderHtml({...(await twoInspections(options)), live: false}));
+      return 0;
     }
-    const text = options.json
-      ? JSON.stringify(inspection, null, 2)
-      : options.mermaid
-        ? renderMermaid(inspection)
-        : renderText(inspection, previous, {sql: options.sql ?? false});
-    process.stdout.write(`${options.watch ? '\x1b[2J\x1b[H' : ''}${text}\n`);
-    if (!options.watch) return 0;
-    previous = inspection;
-    await new Promise(resolve => setTimeout(resolve, 1000));
+    const inspection = await fetchInspection(options);
+    process.stdout.write(`${render(inspection, options)}\n`);
+    return 0;
+  } catch (error) {
+    process.stderr.write(`inspect-pipeline: ${(error as Error).message}\n`);
+    return 1;
   }
 };
 
-/** The facts, or what is wrong. */
-const fetchInspection = async ({url, password}: Options): Promise<DaemonInspection | string> => {
-  const secret = password ?? process.env['ZERO_ADMIN_PASSWORD'];
-  const headers: Record<string, string> = secret
-    ? {Authorization: `Basic ${Buffer.from(`admin:${secret}`).toString('base64')}`}
-    : {};
-  try {
-    const response = await fetch(new URL('/pipelines', url), {headers});
-    if (response.status === 401)
-      return 'the server wants its admin password: give --password or set ZERO_ADMIN_PASSWORD.';
-    if (!response.ok) return `the server at ${url} answered ${response.status}; is it a zerostream?`;
-    return (await response.json()) as DaemonInspection;
-  } catch (error) {
-    const {cause} = error as {cause?: {code?: string}};
-    return `no server answers at ${url} (${cause?.code ?? (error as Error).message}). Start one with zerostream, or give --url.`;
-  }
+const render = (inspection: DaemonInspection, {json, mermaid, sql}: Options): string => {
+  if (json) return JSON.stringify(inspection, null, 2);
+  if (mermaid) return renderMermaid(inspection);
+  return renderText(inspection, null, {sql: sql ?? false});
+};
+
+/** A second apart, so that there are rates. */
+const twoInspections = async (target: Target) => {
+  const before = await fetchInspection(target);
+  await new Promise(resolve => setTimeout(resolve, 1000));
+  return {before, now: await fetchInspection(target)};
+};
+
+const portNumber = (text: string): number => {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new InvalidArgumentError('A port is a whole number from 0 to 65535.');
+  return port;
 };

@@ -1,7 +1,6 @@
-import type {StageStats} from '../flow/stage.ts';
-import type {DaemonInspection, WorkerInspection} from './inspection.ts';
-
-const MB = 1024 * 1024;
+import {lanesOf, type StageFlow} from './flow.ts';
+import type {DaemonInspection, ReplicatorInspection, WorkerInspection} from './inspection.ts';
+import {bytesText, countText, durationText, percentText} from './units.ts';
 
 /** An inspection for a terminal. With the one before, counts become rates per second. */
 export const renderText = (
@@ -9,62 +8,68 @@ export const renderText = (
   before: DaemonInspection | null,
   options: {readonly sql: boolean},
 ): string => {
-  const seconds = before ? Math.max((now.atMs - before.atMs) / 1000, 0.001) : 0;
   const lines = [
-    `zerostream ${now.serverVersion} · task ${now.taskID} · up ${duration(now.atMs - now.startedAtMs)}`,
+    `zerostream ${now.serverVersion} · task ${now.taskID} · up ${durationText(now.atMs - now.startedAtMs)}`,
     now.processes
-      .map(
-        p => `${p.name} (${p.pid}) ${(p.rssBytes / MB).toFixed(0)} MB ${(p.cpuMs / 1000).toFixed(1)} s cpu`,
-      )
+      .map(p => `${p.name} (${p.pid}) ${bytesText(p.rssBytes)}, ${durationText(p.cpuMs)} CPU`)
       .join(' · '),
-    '',
   ];
-  const {replicator} = now;
-  if (replicator) {
+  for (const {process, chains} of lanesOf(now, before)) {
+    const worker = now.workers.find(({index}) => process === `sync-worker-${index}`);
     lines.push(
-      `replicator: ${replicator.state} · replica ${(replicator.replicaBytes / MB).toFixed(1)} MB + WAL ${(replicator.walBytes / MB).toFixed(1)} MB`,
-      `  applied ${replicator.appliedVersion ?? '–'} · acknowledged ${replicator.ackedLsn ?? '–'} · slot ${replicator.slot?.name ?? '–'} · lag ${replicator.lagMs === null ? '–' : `${replicator.lagMs.toFixed(0)} ms`}`,
-      ...stageLines(replicator.stages, before?.replicator?.stages, seconds),
-      ...replicator.recoveries.map(r => `  rebuilt ${new Date(r.atMs).toISOString()} ${r.code}: ${r.reason}`),
       '',
+      ...(worker ? workerHead(worker) : now.replicator ? replicatorHead(now.replicator, now.atMs) : []),
     );
+    const flows = chains.flatMap(({stages}) => stages);
+    const width = Math.max(0, ...flows.map(({name}) => name.length));
+    lines.push(...flows.map(flow => stageLine(flow, width, before !== null)));
+    if (worker) lines.push(...graphLines(worker, options.sql), ...groupLines(worker));
   }
-  for (const worker of now.workers)
-    lines.push(
-      `sync worker ${worker.index}: version ${worker.version ?? '–'} · ${worker.groups.length} client groups · ${worker.graphs.length} query graphs`,
-      ...stageLines(worker.stages, before?.workers.find(w => w.index === worker.index)?.stages, seconds),
-      ...graphLines(worker, options.sql),
-      ...groupLines(worker),
-      '',
-    );
   return lines.join('\n');
 };
 
-const stageLines = (
-  stages: readonly StageStats[],
-  before: readonly StageStats[] | undefined,
-  seconds: number,
-): string[] => {
-  const width = Math.max(0, ...stages.map(stage => stage.name.length));
-  return stages.map(stage => {
-    const old = before?.find(s => s.name === stage.name);
-    const flow = old
-      ? `${((stage.itemsIn - old.itemsIn) / seconds).toFixed(0)}/s in ${((stage.itemsOut - old.itemsOut) / seconds).toFixed(0)}/s out`
-      : `${stage.itemsIn} in ${stage.itemsOut} out`;
-    const bytes = stage.bytesIn ? ` · ${(stage.bytesIn / MB).toFixed(2)} MB` : '';
-    return `  ${stage.running ? '▶' : '·'} ${stage.name.padEnd(width)}  ${flow}${bytes} · busy ${stage.busyMs.toFixed(0)} ms${held(stage)}`;
-  });
+const replicatorHead = (replicator: ReplicatorInspection, atMs: number): string[] => {
+  const {slot} = replicator;
+  const age =
+    replicator.lagMeasuredAtMs === null
+      ? ''
+      : `, measured ${durationText(atMs - replicator.lagMeasuredAtMs)} ago`;
+  return [
+    `replicator: ${replicator.state} · replica ${bytesText(replicator.replicaBytes)} + ${bytesText(replicator.walBytes)} WAL`,
+    `  applied ${replicator.appliedVersion ?? '–'} · logged ${replicator.loggedVersion ?? '–'} · acknowledged ${replicator.ackedLsn ?? '–'} · lag ${replicator.lagMs === null ? '–' : durationText(replicator.lagMs)}${age}`,
+    ...(slot
+      ? [
+          `  slot ${slot.name} · WAL ${slot.walStatus ?? 'not looked at yet'}${slot.retainedBytes === null ? '' : `, ${bytesText(slot.retainedBytes)} kept upstream`}`,
+        ]
+      : []),
+    ...replicator.recoveries.map(r => `  rebuilt ${new Date(r.atMs).toISOString()} ${r.code}: ${r.reason}`),
+  ];
 };
 
-/** Synchronous stages hold nothing. */
-const held = (stage: StageStats): string =>
-  stage.inFlight === null
-    ? ''
-    : ` · waited ${Math.max(0, stage.occupiedMs - stage.busyMs).toFixed(0)} ms · in flight ${stage.inFlight}${stage.bytesInFlight ? ` (${stage.bytesInFlight} B)` : ''}`;
+const workerHead = (worker: WorkerInspection): string[] => [
+  `sync worker ${worker.index}: at ${worker.version ?? '–'} · ${worker.groups.length} client groups · ${worker.graphs.length} query graphs`,
+];
+
+const stageLine = (flow: StageFlow, width: number, rates: boolean): string => {
+  const passed = rates
+    ? `${countText(flow.inPerSecond)}/s in ${countText(flow.outPerSecond)}/s out`
+    : `${flow.itemsIn} in ${flow.itemsOut} out`;
+  const parts = [
+    passed,
+    flow.bytesIn > 0 && (rates ? `${bytesText(flow.bytesPerSecond)}/s` : bytesText(flow.bytesIn)),
+    rates ? `busy ${percentText(flow.busy)}` : `busy ${durationText(flow.busyMs)}`,
+    // Synchronous stages hold nothing and never wait.
+    flow.inFlight !== null &&
+      `${rates ? `waiting ${percentText(flow.waiting)}` : `waited ${durationText(Math.max(0, flow.occupiedMs - flow.busyMs))}`}, ${flow.inFlight} in flight (${bytesText(flow.bytesInFlight ?? 0)})`,
+    flow.lagMs !== null &&
+      `lag ${durationText(flow.lagMs)}, measured ${durationText(flow.lagAgeMs ?? 0)} ago`,
+  ];
+  return `  ${flow.running ? '▶' : '·'} ${flow.name.padEnd(width)}  ${parts.filter(Boolean).join(' · ')}`;
+};
 
 const graphLines = (worker: WorkerInspection, sql: boolean): string[] =>
   worker.graphs.flatMap(graph => [
-    `  ${graph.id}: ${graph.rows} rows · ${graph.subscribers} subscribers · hydrated in ${graph.hydrationMs.toFixed(1)} ms · ${graph.advances} steps ${graph.advanceMs.toFixed(1)} ms · ${graph.changesOut} changes out`,
+    `  ${graph.id} ${graph.ast.table}: ${graph.rows} rows · ${graph.subscribers} subscribers · hydrated in ${durationText(graph.hydrationMs)} · ${graph.advances} steps in ${durationText(graph.advanceMs)} · ${graph.changesOut} changes out`,
     ...graph.operators.flatMap(operator => [
       `    ${'  '.repeat(operator.depth)}${operator.operator} (${operator.rows} rows, ${operator.keys} keys)`,
       ...(sql && operator.sql
@@ -76,14 +81,5 @@ const graphLines = (worker: WorkerInspection, sql: boolean): string[] =>
 const groupLines = (worker: WorkerInspection): string[] =>
   worker.groups.map(
     group =>
-      `  group ${group.clientGroupID}: at ${group.cvrVersion} · ${group.clients.length} clients · ${group.queries.length} queries · ${group.pendingRows} rows pending · ${group.clients.reduce((n, c) => n + c.bufferedBytes, 0)} B unsent`,
+      `  group ${group.clientGroupID}: at ${group.cvrVersion} · ${group.clients.length} clients · ${group.queries.length} queries · ${group.pendingRows} rows pending · ${bytesText(group.clients.reduce((n, c) => n + c.bufferedBytes, 0))} unsent`,
   );
-
-const duration = (ms: number): string => {
-  const seconds = Math.floor(ms / 1000);
-  return seconds < 120
-    ? `${seconds} s`
-    : seconds < 7200
-      ? `${Math.floor(seconds / 60)} min`
-      : `${Math.floor(seconds / 3600)} h`;
-};

@@ -1,0 +1,134 @@
+import type {DaemonInspection, GraphInspection} from '../inspection.ts';
+import {bytesText, countText, durationText, percentText} from '../units.ts';
+import {h} from './dom.ts';
+
+const SHOWN = 100;
+
+/** One line per graph, the costliest first; open, it shows its operators as a tree. */
+export const graphsView = (
+  {workers}: DaemonInspection,
+  open: ReadonlySet<string>,
+  toggle: (key: string, isOpen: boolean) => void,
+): HTMLElement[] => {
+  const all = workers.flatMap(({index, graphs}) =>
+    graphs.map(graph => ({key: `${index}/${graph.id}`, graph})),
+  );
+  if (all.length === 0) return [h('p', {class: 'hint'}, 'No client has asked for a query yet.')];
+  all.sort((a, b) => cost(b.graph) - cost(a.graph));
+  return [
+    ...all.slice(0, SHOWN).map(({key, graph}) =>
+      h(
+        'details',
+        {
+          open: open.has(key),
+          toggle: event => toggle(key, (event.currentTarget as HTMLDetailsElement).open),
+        },
+        h(
+          'summary',
+          {'data-key': key},
+          h('b', {}, graph.id),
+          h('code', {}, graph.ast.table),
+          h('span', {}, `${countText(graph.rows)} rows`),
+          h('span', {}, `${countText(graph.subscribers)} subscribers`),
+          h('span', {}, `hydrated in ${durationText(graph.hydrationMs)}`),
+          h(
+            'span',
+            {},
+            `${countText(graph.advances)} steps${graph.advances ? `, ${durationText(graph.advanceMs / graph.advances)} each` : ''}`,
+          ),
+        ),
+        ...operatorTree(graph),
+      ),
+    ),
+    ...(all.length > SHOWN
+      ? [h('p', {class: 'hint'}, `${all.length - SHOWN} cheaper graphs are not shown.`)]
+      : []),
+  ];
+};
+
+const cost = ({hydrationMs, advanceMs}: GraphInspection): number => hydrationMs + advanceMs;
+
+const operatorTree = (graph: GraphInspection): HTMLElement[] => [
+  h(
+    'ol',
+    {class: 'tree'},
+    ...graph.operators.map(operator =>
+      h(
+        'li',
+        {style: `--depth:${operator.depth}`},
+        h('b', {}, operator.operator),
+        h(
+          'span',
+          {},
+          `${countText(operator.rows)} rows${operator.keys ? ` · ${countText(operator.keys)} keys` : ''}`,
+        ),
+        operator.sql !== null && h('pre', {}, operator.sql),
+      ),
+    ),
+  ),
+  h('pre', {class: 'ast'}, JSON.stringify(graph.ast, null, 1)),
+];
+
+export const groupsView = ({workers}: DaemonInspection): HTMLElement[] => {
+  const groups = workers.flatMap(worker => worker.groups);
+  if (groups.length === 0) return [h('p', {class: 'hint'}, 'No client is connected.')];
+  return [
+    table(
+      ['group', 'cookie', 'served', 'user', 'clients', 'queries', 'pending rows', 'unsent'],
+      groups
+        .slice(0, SHOWN)
+        .map(group => [
+          group.clientGroupID,
+          group.cvrVersion,
+          group.servedVersion,
+          group.userID ?? '–',
+          countText(group.clients.length),
+          `${group.queries.filter(query => query.got).length} of ${group.queries.length} got`,
+          countText(group.pendingRows),
+          bytesText(group.clients.reduce((sum, client) => sum + client.bufferedBytes, 0)),
+        ]),
+    ),
+    ...(groups.length > SHOWN ? [h('p', {class: 'hint'}, `${groups.length - SHOWN} more groups.`)] : []),
+  ];
+};
+
+export const resetsView = ({replicator}: DaemonInspection): HTMLElement[] =>
+  replicator?.recoveries.length
+    ? [
+        table(
+          ['when', 'code', 'reason'],
+          replicator.recoveries
+            .toReversed()
+            .map(({atMs, code, reason}) => [new Date(atMs).toLocaleString(), code, reason]),
+        ),
+      ]
+    : [h('p', {class: 'hint'}, 'The replica was not rebuilt since the start.')];
+
+export const processesView = (now: DaemonInspection, before: DaemonInspection | null): HTMLElement[] => [
+  table(
+    ['process', 'pid', 'memory', 'CPU now', 'CPU in all'],
+    now.processes.map(({name, pid, rssBytes, cpuMs}) => {
+      const old = before?.processes.find(process => process.pid === pid);
+      const share = old ? (cpuMs - old.cpuMs) / Math.max(1, now.atMs - (before?.atMs ?? 0)) : null;
+      return [
+        name,
+        String(pid),
+        bytesText(rssBytes),
+        share === null ? '–' : percentText(Math.max(0, share)),
+        durationText(cpuMs),
+      ];
+    }),
+  ),
+];
+
+const table = (heads: readonly string[], rows: readonly (readonly string[])[]): HTMLElement =>
+  h(
+    'div',
+    {class: 'scroll', tabindex: '0'},
+    h(
+      'table',
+      {},
+      h('thead', {}, h('tr', {}, ...heads.map(head => h('th', {scope: 'col'}, head)))),
+      h('tbody', {}, ...rows.map(row => h('tr', {}, ...row.map(cell => h('td', {}, cell))))),
+    ),
+  );
