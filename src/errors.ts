@@ -3,7 +3,7 @@
  * on the troubleshooting page: the code, what happened, and what the operator does about it.
  *
  * Codes: C = configuration · U = upstream PostgreSQL · R = replication and replica · Q = queries ·
- * G = client groups and CVRs · M = mutations · P = programming error (ours).
+ * G = client groups and CVRs · M = mutations · T = tools · P = programming error (ours).
  */
 
 /** What the supervisor does: again from the watermark · rebuild the replica · tell this client · exit. */
@@ -96,6 +96,12 @@ export class PermissionsUnreadable extends DaemonError {
 export class BadMutation extends DaemonError {
   readonly code = 'M002';
   readonly recovery = 'reject' satisfies Recovery;
+}
+
+/** T001 — A fixture cannot be replayed: a file is missing, damaged or of another format. The message names file and line; record the fixture again, or replay it with the release that wrote it. */
+export class FixtureUnusable extends DaemonError {
+  readonly code = 'T001';
+  readonly recovery = 'stop' satisfies Recovery;
 }
 
 /**

@@ -1,1 +1,111 @@
-export const runFixtureReplay = async (_: readonly string[]): Promise<number> => 1;
+import {Command, CommanderError, InvalidArgumentError} from 'commander';
+import {DaemonError} from '../errors.ts';
+import {type Lsn, parseLsn} from '../pg/lsn.ts';
+import type {Terminal} from '../replay/stepper.ts';
+import {type RecordFlags, recordFixture} from './record-fixture.ts';
+import {replayFixtures} from './replay-fixtures.ts';
+
+/** Where a command reads and writes; the process's own streams but in tests. */
+export interface Io {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+  readonly stdin: NodeJS.ReadableStream;
+}
+
+interface RunFlags {
+  readonly bless?: boolean;
+  readonly step?: boolean;
+  readonly diff?: boolean;
+  readonly until?: Lsn;
+  readonly keep?: string;
+}
+
+/**
+ * `fixture-replay`: replays recorded fixtures and compares the result with what they expect.
+ * @returns the exit code: 0 as expected, 1 a fixture differs, 2 wrong usage or a fixture that cannot be read.
+ */
+export const runFixtureReplay = async (argv: readonly string[], io: Io = process): Promise<number> => {
+  let code = 0;
+  const program = new Command('fixture-replay')
+    .description('Replays recorded fixtures through the stages of the server, without PostgreSQL.')
+    .configureOutput({writeOut: text => io.stdout.write(text), writeErr: text => io.stderr.write(text)})
+    .exitOverride();
+  program
+    .command('run', {isDefault: true})
+    .description('replay fixtures and compare (the default command)')
+    .argument('[paths...]', 'fixtures, or folders that hold some', ['fixtures'])
+    .option('--bless', 'write what came out as the new expectation; review it like code')
+    .option('--diff', 'show the first difference of each fixture in full')
+    .option('--until <lsn>', 'stop before the first transaction that commits after this position', lsn)
+    .option('--step', 'show each transaction; on a terminal, wait after each and answer SQL on the replica')
+    .option('--keep <file>', 'leave the replica of a single fixture in this file')
+    .action(async (paths: string[], flags: RunFlags) => {
+      code = await replayFixtures(
+        paths,
+        {
+          bless: flags.bless ?? false,
+          diff: flags.diff ?? false,
+          until: flags.until,
+          keep: flags.keep,
+          step: flags.step ? terminal(io) : undefined,
+        },
+        io.stdout,
+      );
+    });
+  program
+    .command('record')
+    .description('record the stream of a PostgreSQL as a new fixture: schema, rows, raw frames, expectations')
+    .requiredOption('--upstream <url>', 'the database, with the right to replicate')
+    .requiredOption('--publication <names>', 'publications to follow, separated by commas', names)
+    .requiredOption('--out <folder>', 'where to write the fixture; its name is that of the folder')
+    .option('--about <text>', 'what the fixture is for', 'recorded by fixture-replay record')
+    .option('--max-bytes <n>', 'end when the recording has this size', positive, 100_000_000)
+    .option('--seconds <n>', 'end after this time', positive)
+    .option('--until-lsn <lsn>', 'end when everything that commits up to this position is recorded', lsn)
+    .option(
+      '--part-bytes <n>',
+      'replay transactions above this size in parts, instead of the default',
+      positive,
+    )
+    .action(async (flags: RecordFlags) => {
+      code = await recordFixture(flags, io.stdout, interrupted(io));
+    });
+  try {
+    await program.parseAsync(argv, {from: 'user'});
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (!(error instanceof DaemonError)) throw error;
+    io.stderr.write(`fixture-replay: ${error.code} ${error.message}\n`);
+    return 2;
+  }
+};
+
+const lsn = (text: string): Lsn => {
+  try {
+    return parseLsn(text);
+  } catch {
+    throw new InvalidArgumentError('A position looks like 0/15A3B40.');
+  }
+};
+
+const names = (text: string): string[] => text.split(',').map(name => name.trim());
+
+const positive = (text: string): number => {
+  const n = Number(text);
+  if (!(n > 0)) throw new InvalidArgumentError('A number above 0 is wanted.');
+  return n;
+};
+
+/** Ctrl-C ends a recording in order; a second one ends the process. */
+const interrupted = (io: Io): AbortSignal => {
+  const abort = new AbortController();
+  if (io === process) process.once('SIGINT', () => abort.abort());
+  return abort.signal;
+};
+
+const terminal = (io: Io): Terminal => ({
+  input: io.stdin as Terminal['input'],
+  output: io.stdout as Terminal['output'],
+  interactive: io === process && process.stdin.isTTY === true && process.stdout.isTTY === true,
+});

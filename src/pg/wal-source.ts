@@ -25,6 +25,8 @@ export interface WalSourceOptions {
   readonly start: Lsn;
   /** ms without a byte from a server that was asked to answer; 0 = never give up. */
   readonly inboundTimeoutMs: number;
+  /** The replication connection to stream on, which is closed at the end; one of its own if absent. A temporary slot is known only to the session that created it. */
+  readonly session?: pg.Client;
   /** Gives the control before the first frame. */
   readonly onOpen: (control: WalControl) => void;
 }
@@ -60,7 +62,8 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
     };
 
     const open = async () => {
-      const opened = await connect(options.url, {purpose: 'replication', replication: true});
+      const opened =
+        options.session ?? (await connect(options.url, {purpose: 'replication', replication: true}));
       if (closed) return void opened.end();
       const connection = opened.connection as WireConnection;
       wire = connection;

@@ -1,4 +1,5 @@
 import type {OperatorFunction} from 'rxjs';
+import {StreamUndecodable} from '../errors.ts';
 import {transform} from '../flow/transform.ts';
 import type {WalFrames} from '../pg/wal-source.ts';
 import {PgoutputDecoder} from './decode.ts';
@@ -11,9 +12,19 @@ export const decodeFrames = (): OperatorFunction<WalFrames, readonly WalMessage[
     return frames => {
       const messages: WalMessage[] = [];
       for (const frame of frames) {
-        const message = decoder.decode(frame);
+        const message = decodeWith(decoder, frame);
         if (message) messages.push(message);
       }
       return messages.length ? [messages] : [];
     };
   });
+
+const decodeWith = (decoder: PgoutputDecoder, frame: Buffer): WalMessage | null => {
+  try {
+    return decoder.decode(frame);
+  } catch (error) {
+    if (error instanceof RangeError)
+      throw new StreamUndecodable('A frame of the WAL stream is shorter than it says.', {cause: error});
+    throw error;
+  }
+};

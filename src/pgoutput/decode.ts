@@ -156,6 +156,8 @@ class Reader {
       const kind = this.uint8();
       if (kind === 0x74 /* t */) {
         const length = this.uint32();
+        if (this.#at + length > this.#buffer.length)
+          throw new StreamUndecodable('A value in the WAL stream is cut short.');
         values[i] = this.#buffer.toString('utf8', this.#at, this.#at + length);
         this.#at += length;
       } else if (kind === 0x6e /* n */) values[i] = null;

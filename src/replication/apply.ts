@@ -72,9 +72,8 @@ class Applier {
 
   #transaction(transaction: TransactionPart, version: Version): void {
     this.#log.begin(version);
-    for (const item of transaction.items)
-      if (item.tag === 'relation') this.#table(item.relation);
-      else this.#change(item, version);
+    // A description alone means nothing: those of leaf partitions come too, whose rows are sent as the root's.
+    for (const item of transaction.items) if (item.tag !== 'relation') this.#change(item, version);
   }
 
   #change(change: Change, version: Version): void {

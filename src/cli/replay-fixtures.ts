@@ -1,0 +1,74 @@
+import {FixtureUnusable} from '../errors.ts';
+import type {Divergence} from '../replay/divergence.ts';
+import {type Fixture, findFixtures, readFixture, type WalCase} from '../replay/fixture.ts';
+import type {Outcome} from '../replay/settle.ts';
+import {replayWalCase, type WalCaseOptions} from './replay-wal-case.ts';
+
+export interface ReplayOptions extends WalCaseOptions {
+  readonly diff: boolean;
+}
+
+/** Replays every fixture below the paths, a line each, then a summary. @returns the exit code. */
+export const replayFixtures = async (
+  paths: readonly string[],
+  options: ReplayOptions,
+  output: NodeJS.WritableStream,
+): Promise<number> => {
+  const dirs = findFixtures(paths);
+  if (options.keep && dirs.length > 1)
+    throw new FixtureUnusable(`--keep is for one fixture; ${dirs.length} are named.`);
+  const counts = {same: 0, blessed: 0, different: 0, unusable: 0};
+  for (const dir of dirs)
+    try {
+      const fixture = readFixture(dir);
+      const outcome = await replayCase(fixture, options);
+      counts[outcome.divergences.length ? 'different' : outcome.blessed.length ? 'blessed' : 'same']++;
+      output.write(report(fixture.name, outcome, options.diff));
+    } catch (error) {
+      if (!(error instanceof FixtureUnusable) || dirs.length === 1) throw error;
+      counts.unusable++;
+      output.write(`✗ ${dir}: ${error.message}\n`);
+    }
+  const parts = [
+    `${counts.same} as expected`,
+    ...(counts.blessed ? [`${counts.blessed} blessed`] : []),
+    ...(counts.different ? [`${counts.different} different`] : []),
+    ...(counts.unusable ? [`${counts.unusable} unusable`] : []),
+  ];
+  output.write(`${dirs.length} fixture${dirs.length === 1 ? '' : 's'}: ${parts.join(', ')}\n`);
+  return counts.unusable ? 2 : counts.different ? 1 : 0;
+};
+
+const replayCase = (fixture: Fixture, options: ReplayOptions): Promise<Outcome> => {
+  switch (fixture.case.kind) {
+    case 'wal':
+      return replayWalCase({...fixture, case: fixture.case} satisfies Fixture<WalCase>, options);
+    case 'queries':
+      throw new FixtureUnusable(`${fixture.name}: query fixtures are not replayed yet.`);
+  }
+};
+
+const report = (name: string, outcome: Outcome, diff: boolean): string => {
+  const {divergences, blessed, summary, bytes, ms} = outcome;
+  const mark = divergences.length ? '✗' : '✓';
+  const notes = blessed.length ? `; wrote ${blessed.join(', ')}` : '';
+  const lines = [`${mark} ${name}  ${summary}, ${size(bytes)}, ${Math.round(ms)} ms${notes}`];
+  for (const divergence of divergences) lines.push(...explain(divergence, diff));
+  return `${lines.join('\n')}\n`;
+};
+
+const explain = ({file, line, words, writtenAt, expected, got}: Divergence, diff: boolean): string[] => {
+  const lines = [`    ${file}:${line}: ${words}`];
+  if (!diff) return lines;
+  if (writtenAt)
+    lines.push(`      last written by the transaction at ${writtenAt} (--until ${writtenAt} stops there)`);
+  lines.push(`      expected  ${expected ?? '(nothing)'}`, `      got       ${got ?? '(nothing)'}`);
+  return lines;
+};
+
+const size = (bytes: number): string =>
+  bytes < 10_000
+    ? `${bytes} B`
+    : bytes < 10_000_000
+      ? `${(bytes / 1e3).toFixed(0)} kB`
+      : `${(bytes / 1e6).toFixed(1)} MB`;

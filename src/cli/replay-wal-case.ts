@@ -1,0 +1,158 @@
+import {mkdtempSync, rmSync, statSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {Subject, takeUntil, tap} from 'rxjs';
+import {replay} from '../../pipelines/replay.ts';
+import {DaemonError} from '../errors.ts';
+import {formatLsn, type Lsn} from '../pg/lsn.ts';
+import {buildReplica, parseSnapshotRow} from '../replay/build-replica.ts';
+import {dumpReplica} from '../replay/dump-replica.ts';
+import {type Fixture, ROWS_FILE, readSchema, WAL_FILE, type WalCase} from '../replay/fixture.ts';
+import {LineWriter, readJsonLines} from '../replay/lines.ts';
+import {logLine, type ReplayedTransaction} from '../replay/log-lines.ts';
+import {type Outcome, settle} from '../replay/settle.ts';
+import {Stepper, type Terminal} from '../replay/stepper.ts';
+import {deleteReplica} from '../replica/open.ts';
+
+export interface WalCaseOptions {
+  readonly bless: boolean;
+  readonly until?: Lsn | undefined;
+  /** Shows each transaction here. */
+  readonly step?: Terminal | undefined;
+  /** Leaves the replica in this file, for a look with any SQLite tool. */
+  readonly keep?: string | undefined;
+}
+
+/**
+ * Replays a recording into a new replica, without PostgreSQL, and compares replica and change log with what the fixture
+ * expects. A fault of the chain is part of the result: it becomes the log's last line.
+ * @throws FixtureUnusable if the fixture cannot be read.
+ */
+export const replayWalCase = async (fixture: Fixture<WalCase>, options: WalCaseOptions): Promise<Outcome> => {
+  const {dir} = fixture;
+  const {replicaVersion, publications, partBytes} = fixture.case;
+  const work = mkdtempSync(join(tmpdir(), 'zs-replay-'));
+  const replicaFile = options.keep ?? join(work, 'replica.db');
+  const outputs = {log: join(work, 'log.ndjson'), replica: join(work, 'replica.ndjson')};
+  const stopped = new Subject<void>();
+  let isStopped = false;
+  const stop = () => {
+    isStopped = true;
+    stopped.next();
+  };
+  const stepper = options.step ? new Stepper(options.step, replicaFile, stop) : null;
+  const totals = new Totals(transaction => stepper?.show(transaction));
+  const started = performance.now();
+  try {
+    if (options.keep) deleteReplica(options.keep);
+    const db = await buildReplica(replicaFile, {
+      schema: readSchema(dir),
+      replicaVersion,
+      publications,
+      rows: readJsonLines(join(dir, ROWS_FILE), parseSnapshotRow),
+    });
+    try {
+      using log = new LineWriter(outputs.log);
+      const fault = await run(
+        replay({
+          db,
+          watermark: replicaVersion,
+          recording: join(dir, WAL_FILE),
+          options: {until: options.until, perTransaction: stepper !== null},
+          partBytes,
+          ...(stepper ? {beforeGroup: () => stepper.next()} : {}),
+        }).pipe(
+          tap(batch => {
+            for (const entry of batch.entries) log.write(logLine(entry));
+            for (const transaction of batch.transactions) totals.add(transaction);
+          }),
+          takeUntil(stopped),
+        ),
+      );
+      if (db.inTransaction) db.exec('ROLLBACK');
+      if (fault) log.write(JSON.stringify({fault}));
+      using dump = new LineWriter(outputs.replica);
+      for (const line of dumpReplica(db)) dump.write(line);
+    } finally {
+      db.close();
+    }
+    const ms = performance.now() - started;
+    const partial = options.until !== undefined || isStopped;
+    const settled = await settle(
+      dir,
+      partial
+        ? [{name: 'expect.log.ndjson', got: outputs.log, prefix: true}]
+        : [
+            {name: 'expect.log.ndjson', got: outputs.log},
+            {name: 'expect.replica.ndjson', got: outputs.replica},
+          ],
+      {bless: options.bless && !partial},
+    );
+    return {...settled, summary: totals.text(partial), bytes: statSync(join(dir, WAL_FILE)).size, ms};
+  } finally {
+    stepper?.close();
+    rmSync(work, {recursive: true, force: true});
+  }
+};
+
+interface Fault {
+  readonly code: string;
+  readonly recovery: string;
+  readonly message: string;
+}
+
+/** Subscribes and waits. Errors that the supervisor would answer are a result; others are thrown. */
+const run = (chain: ReturnType<typeof replay>): Promise<Fault | null> =>
+  new Promise((resolve, reject) =>
+    chain.subscribe({
+      error: (error: unknown) => {
+        if (error instanceof DaemonError && error.code !== 'T001')
+          resolve({code: error.code, recovery: error.recovery, message: error.message});
+        else reject(error);
+      },
+      complete: () => resolve(null),
+    }),
+  );
+
+/** Counts, and joins the parts of a large transaction. */
+class Totals {
+  readonly #onTransaction: (transaction: ReplayedTransaction) => void;
+  #open: ReplayedTransaction | null = null;
+  #transactions = 0;
+  #changes = 0;
+  #last: Lsn | null = null;
+
+  constructor(onTransaction: (transaction: ReplayedTransaction) => void) {
+    this.#onTransaction = onTransaction;
+  }
+
+  add(part: ReplayedTransaction): void {
+    for (const kinds of part.changes.values())
+      for (const count of Object.values(kinds)) this.#changes += count;
+    const whole = this.#open ? {...part, changes: sum(this.#open.changes, part.changes)} : part;
+    this.#open = part.commitTimeMs === null ? whole : null;
+    if (this.#open) return;
+    this.#transactions++;
+    this.#last = part.commitLsn;
+    this.#onTransaction(whole);
+  }
+
+  text(partial: boolean): string {
+    const where = partial
+      ? `, stopped ${this.#last === null ? 'before the first' : `after ${formatLsn(this.#last)}`}`
+      : '';
+    return `${count(this.#transactions, 'transaction')}, ${count(this.#changes, 'change')}${where}`;
+  }
+}
+
+const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
+
+const sum = (a: ReplayedTransaction['changes'], b: ReplayedTransaction['changes']) => {
+  const both = new Map([...a].map(([table, kinds]) => [table, {...kinds}]));
+  for (const [table, kinds] of b) {
+    const known = both.get(table) ?? {};
+    for (const [kind, n] of Object.entries(kinds)) known[kind] = (known[kind] ?? 0) + n;
+    both.set(table, known);
+  }
+  return both;
+};

@@ -1,0 +1,94 @@
+import type {Database} from 'better-sqlite3';
+import {z} from 'zod';
+import {FixtureUnusable} from '../errors.ts';
+import type {Version} from '../pg/lsn.ts';
+import {liteTableName, type PublishedSchema} from '../pg/published-schema.ts';
+import {codecFor} from '../pg/types.ts';
+import {createIndex, createTable} from '../replica/create-table.ts';
+import {createMetadataTables, initReplicaState} from '../replica/metadata.ts';
+import {openWriter} from '../replica/open.ts';
+import type {SyncContext} from '../replica/sync-context.ts';
+import type {SqliteValue} from '../replica/table-spec.ts';
+import {RowWriter} from '../replica/write-rows.ts';
+
+/** A row of the snapshot: PostgreSQL's text of each published column in schema order, null for NULL. */
+export interface SnapshotRow {
+  /** As in SQLite: `issue`, or `schema.table`. */
+  readonly table: string;
+  readonly row: readonly (string | null)[];
+}
+
+const snapshotRow = z.object({table: z.string(), row: z.array(z.string().nullable())});
+
+/** @throws ZodError if `value` is something else. */
+export const parseSnapshotRow = (value: unknown): SnapshotRow => snapshotRow.parse(value);
+
+const CONTEXT: SyncContext = {slot: 'fixture', replicaID: '0', systemIdentifier: null};
+const ROWS_AT_ONCE = 500;
+
+/**
+ * Builds in `file` what an initial sync of this schema and these rows would leave. @throws FixtureUnusable if a row does
+ * not fit the schema.
+ */
+export const buildReplica = async (
+  file: string,
+  snapshot: {
+    readonly schema: PublishedSchema;
+    readonly replicaVersion: Version;
+    readonly publications: readonly string[];
+    readonly rows: AsyncIterable<SnapshotRow> | Iterable<SnapshotRow>;
+  },
+): Promise<Database> => {
+  const db = openWriter(file);
+  try {
+    db.exec('BEGIN');
+    createMetadataTables(db);
+    initReplicaState(db, snapshot.replicaVersion, snapshot.publications, CONTEXT);
+    const tables = new Map<string, TableLoader>();
+    for (const table of snapshot.schema.tables) {
+      createTable(db, table, snapshot.replicaVersion);
+      tables.set(liteTableName(table), new TableLoader(db, table));
+    }
+    for await (const {table, row} of snapshot.rows) {
+      const loader = tables.get(table);
+      if (!loader?.add(row))
+        throw new FixtureUnusable(`A snapshot row of table ${table} does not fit the schema.`);
+    }
+    for (const loader of tables.values()) loader.flush();
+    for (const index of snapshot.schema.indexes) createIndex(db, index);
+    db.exec('COMMIT');
+    db.exec('ANALYZE');
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+};
+
+class TableLoader {
+  readonly #writer: RowWriter;
+  readonly #decode: readonly ((text: string) => SqliteValue)[];
+  #rows: SqliteValue[][] = [];
+
+  constructor(db: Database, table: PublishedSchema['tables'][number]) {
+    this.#writer = new RowWriter(
+      db,
+      liteTableName(table),
+      table.columns.map(column => column.name),
+    );
+    this.#decode = table.columns.map(column => codecFor(column).fromText);
+  }
+
+  /** False if the row has another width. */
+  add(row: SnapshotRow['row']): boolean {
+    if (row.length !== this.#decode.length) return false;
+    this.#rows.push(row.map((text, i) => (text === null ? null : this.#decode[i]!(text))));
+    if (this.#rows.length >= ROWS_AT_ONCE) this.flush();
+    return true;
+  }
+
+  flush(): void {
+    this.#writer.write(this.#rows);
+    this.#rows = [];
+  }
+}
