@@ -4,12 +4,13 @@ import {NO_PERMISSIONS, PermissionsCache} from '../src/auth/permissions.ts';
 import {createTokenVerifier} from '../src/auth/verify.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import {CatchUpReader} from '../src/cvr/catch-up.ts';
+import {RowJournal} from '../src/cvr/journal.ts';
 import {CvrLoader} from '../src/cvr/load.ts';
 import {ensureCvrSchema} from '../src/cvr/schema.ts';
 import {CvrStore} from '../src/cvr/store.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
 import {createQueryRegistry, type InspectableRegistry} from '../src/ivm/query-registry.ts';
-import type {Epoch, GraphDiff, QueryGraph} from '../src/ivm/registry.ts';
+import type {Epoch} from '../src/ivm/registry.ts';
 import type {WorkerInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool} from '../src/pg/connect.ts';
@@ -22,6 +23,7 @@ import {CommitTimes} from '../src/sync/commit-times.ts';
 import type {GroupDeps} from '../src/sync/group-deps.ts';
 import {transformLocally} from '../src/sync/transform-locally.ts';
 import type {ClientConnection, HandedRequest, MessageHandler, VersionReady} from '../src/sync/types.ts';
+import {Views} from '../src/sync/views.ts';
 import {serveGroup} from './client-group.ts';
 import {createMutations} from './mutations.ts';
 import {advanceQueries} from './query.ts';
@@ -79,7 +81,8 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     lingerRows: LINGER_ROWS,
   });
   const permissions = new PermissionsCache(() => registry.permissionsRow());
-  const store = new CvrStore(cvrPool, shard, config.taskID);
+  const journal = new RowJournal(cvrPool, shard, log);
+  const store = new CvrStore(cvrPool, shard, config.taskID, journal);
   const groups = new Map<string, ClientGroup>();
   const waiting = new Waiting(() => registry.version);
   const mutations = createMutations({
@@ -90,13 +93,13 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     permissions: () => permissions.current(),
   });
 
+  const views = new Views();
   const deliver = (epoch: Epoch): void => {
-    const diffs = new Map<QueryGraph, GraphDiff>(epoch.diffs.map(diff => [diff.graph, diff]));
     for (const group of groups.values()) {
       if (epoch.schemaChanged || epoch.permissionsChanged) group.invalidate(epoch.schemaChanged);
       for (const {graph, error} of epoch.failed) group.graphFailed(graph, error);
     }
-    if (diffs.size) for (const [group, own] of concerned(groups.values(), diffs)) group.advance(own);
+    views.deliver(epoch.diffs);
     waiting.settle();
   };
   const advancing = advanceQueries(versions, registry, {deliver}, board, times).subscribe({
@@ -111,9 +114,10 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     shard,
     log,
     registry,
+    views,
     store,
-    loader: new CvrLoader(cvrPool, shard, config.taskID),
-    catchUps: new CatchUpReader(cvrPool, shard),
+    loader: new CvrLoader(cvrPool, shard, config.taskID, journal),
+    catchUps: new CatchUpReader(cvrPool, shard, journal),
     transform: transformLocally(() => currentPermissions()),
     reached: version => waiting.until(version),
   };
@@ -202,26 +206,14 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
       for (const group of [...groups.values()]) group.end(rehome);
       advancing.unsubscribe();
       mutations.stop();
+      await journal
+        .drain()
+        .catch(err => log.warn({err}, 'journaled rows are left to whoever loads them next'));
       await Promise.all([cvrPool.end(), upstreamPool.end()]);
       registry.close();
     },
   };
 };
-
-/** The groups that hold a changed graph, each with its diffs. */
-function* concerned(
-  groups: Iterable<ClientGroup>,
-  diffs: ReadonlyMap<QueryGraph, GraphDiff>,
-): Generator<[ClientGroup, GraphDiff[]]> {
-  for (const group of groups) {
-    const own: GraphDiff[] = [];
-    for (const graph of group.graphs()) {
-      const diff = diffs.get(graph);
-      if (diff) own.push(diff);
-    }
-    if (own.length) yield [group, own];
-  }
-}
 
 /** Promises of versions that the replica has not reached yet. */
 class Waiting {

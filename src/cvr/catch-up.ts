@@ -2,6 +2,7 @@ import type pg from 'pg';
 import {type RowId, type RowKey, rowId} from '../ivm/row-id.ts';
 import type {DownQueryOp} from '../protocol/down.ts';
 import {asGroupFault, rehome} from './fault.ts';
+import type {RowJournal} from './journal.ts';
 import {cvrStatements} from './statements.ts';
 import type {CvrVersion} from './version.ts';
 import {formatVersion} from './version.ts';
@@ -17,10 +18,12 @@ export interface CatchUp {
 export class CatchUpReader {
   readonly #pool: pg.Pool;
   readonly #sql: string;
+  readonly #journal: RowJournal;
 
-  constructor(pool: pg.Pool, shard: string) {
+  constructor(pool: pg.Pool, shard: string, journal: RowJournal) {
     this.#pool = pool;
     this.#sql = cvrStatements(shard).catchUp;
+    this.#journal = journal;
   }
 
   /**
@@ -28,6 +31,7 @@ export class CatchUpReader {
    * @throws ProtocolError `Rehome` if another server has changed it.
    */
   async read(clientGroupID: string, from: CvrVersion, at: CvrVersion): Promise<CatchUp> {
+    await this.#journal.flush(clientGroupID);
     const {rows} = await this.#pool
       .query<CatchUpRow>({
         name: 'cvr-catch-up',

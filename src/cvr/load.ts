@@ -4,6 +4,7 @@ import type {Version} from '../pg/lsn.ts';
 import {protocolError} from '../protocol/error-body.ts';
 import type {ClientSchema} from '../protocol/up.ts';
 import {asGroupFault, rehome} from './fault.ts';
+import type {RowJournal} from './journal.ts';
 import {cvrStatements} from './statements.ts';
 import {clampTtl} from './ttl.ts';
 import type {Cvr, Desire, QueryRecord} from './types.ts';
@@ -50,12 +51,14 @@ export class CvrLoader {
   readonly #pool: pg.Pool;
   readonly #taskID: string;
   readonly #sql: ReturnType<typeof cvrStatements>;
+  readonly #journal: RowJournal;
   #waiting: Waiting[] = [];
 
-  constructor(pool: pg.Pool, shard: string, taskID: string) {
+  constructor(pool: pg.Pool, shard: string, taskID: string, journal: RowJournal) {
     this.#pool = pool;
     this.#taskID = taskID;
     this.#sql = cvrStatements(shard);
+    this.#journal = journal;
   }
 
   /**
@@ -75,12 +78,15 @@ export class CvrLoader {
       if (row.rowsVersion === row.version) return cvrOf(row);
       if (attempt > ROWS_BEHIND_ATTEMPTS)
         throw protocolError('ClientNotFound', 'The stored rows of the client group are behind its version.');
-      await new Promise(resolve => setTimeout(resolve, ROWS_BEHIND_WAIT_MS));
+      // Ours were left in the journal; the original's come by themselves, or never.
+      await this.#journal.replay(clientGroupID);
+      if (attempt > 1) await new Promise(resolve => setTimeout(resolve, ROWS_BEHIND_WAIT_MS));
     }
   }
 
   /** Versions of all rows that clients of the group hold. */
   async rows(clientGroupID: string): Promise<Map<RowId, Version>> {
+    await this.#journal.flush(clientGroupID);
     const {rows} = await this.#pool
       .query<[string, string, string]>({text: this.#sql.rows, values: [clientGroupID], rowMode: 'array'})
       .catch(error => {

@@ -10,7 +10,7 @@ export const cvrSchema = (shard: string): string => ident(`${shard}/cvr`);
  * Creates the tables of schema version 17 (views.md §2.1), version columns under collation "C" so that text order is
  * version order; the original can go on with them. Left out on `rows`, the largest table by far, is what costs on every
  * write and serves nobody: two indexes that are not prefixed by the group, and the foreign key to `rowsVersion` (a third of
- * the time of a large insert; both servers delete rows explicitly).
+ * the time of a large insert; both servers delete rows explicitly). Beside them a table of our own: see {@link RowJournal}.
  */
 export const ensureCvrSchema = async (pool: pg.Pool, shard: string): Promise<void> => {
   const cvr = cvrSchema(shard);
@@ -51,7 +51,11 @@ export const ensureCvrSchema = async (pool: pg.Pool, shard: string): Promise<voi
         "clientGroupID" TEXT, schema TEXT, "table" TEXT, "rowKey" JSONB,
         "rowVersion" TEXT NOT NULL, "patchVersion" TEXT COLLATE "C" NOT NULL, "refCounts" JSONB,
         PRIMARY KEY ("clientGroupID", schema, "table", "rowKey"));
+      CREATE TABLE IF NOT EXISTS ${cvr}."zerostreamJournal" (
+        "clientGroupID" TEXT, version TEXT COLLATE "C", part INT, tables TEXT[] NOT NULL, keys TEXT[] NOT NULL,
+        "rowVersions" TEXT[] NOT NULL, "refCounts" TEXT[] NOT NULL, PRIMARY KEY ("clientGroupID", version, part));
       CREATE INDEX IF NOT EXISTS row_patch_version_of_group ON ${cvr}.rows ("clientGroupID", "patchVersion" COLLATE "C")`);
+    await storeUncompressed(client, cvr);
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {});
@@ -59,4 +63,14 @@ export const ensureCvrSchema = async (pool: pg.Pool, shard: string): Promise<voi
   } finally {
     client.release();
   }
+};
+
+/** Journal records live for a moment: compressing them costs more than it saves. */
+const storeUncompressed = async (client: pg.PoolClient, cvr: string): Promise<void> => {
+  const {rows} = await client.query<{attname: string}>(
+    `SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND atttypid = 'text[]'::regtype AND attstorage <> 'e'`,
+    [`${cvr}."zerostreamJournal"`],
+  );
+  for (const {attname} of rows)
+    await client.query(`ALTER TABLE ${cvr}."zerostreamJournal" ALTER ${ident(attname)} SET STORAGE EXTERNAL`);
 };

@@ -3,11 +3,20 @@ import {cvrSchema} from './schema.ts';
 /** The statements that write view records, each for many groups at once. */
 export const cvrStatements = (shard: string) => {
   const cvr = cvrSchema(shard);
+  const upsertRows = `INSERT INTO ${cvr}.rows AS r
+          ("clientGroupID", schema, "table", "rowKey", "rowVersion", "patchVersion", "refCounts")`;
+  /** A row that only gained or lost a query keeps its versions. */
+  const onRowConflict = `ON CONFLICT ("clientGroupID", schema, "table", "rowKey") DO UPDATE SET
+          "rowVersion" = CASE WHEN EXCLUDED."rowVersion" = '' THEN r."rowVersion" ELSE EXCLUDED."rowVersion" END,
+          "patchVersion" = CASE WHEN EXCLUDED."rowVersion" = '' AND EXCLUDED."refCounts" IS NOT NULL
+            THEN r."patchVersion" ELSE EXCLUDED."patchVersion" END,
+          "refCounts" = EXCLUDED."refCounts"`;
   return {
     /**
      * Writes updates whose record is still what they were made from, each checked on its own; one statement is one
-     * transaction. $1: JSON array of updates, $2…$7: their rows. Returns a line per update: `accepted`, and if it was not,
-     * the version found and whether a newer connection took the record over.
+     * transaction. $1: JSON array of updates; $2…$6: sets of rows, the set's number and the columns of each row, where an
+     * update names its sets. Returns a line per update: `accepted`, and if it was not, the version found and whether a
+     * newer connection took the record over.
      *
      * A new record is inserted, an old one updated; both wait for a concurrent writer and then see what it wrote, so that
      * of two writers from one version the second is refused. Records are locked in order: two servers with the same
@@ -17,7 +26,10 @@ export const cvrStatements = (shard: string) => {
       WITH given AS MATERIALIZED (
         SELECT * FROM json_to_recordset($1) AS x(g TEXT, expected TEXT, v TEXT, "ttlClock" FLOAT8, "replicaVersion" TEXT,
           owner TEXT, granted FLOAT8, "clientSchema" JSONB, "profileID" TEXT,
-          "newClients" JSON, "goneClients" JSON, queries JSON, desires JSON)),
+          "newClients" JSON, "goneClients" JSON, queries JSON, desires JSON, sets INT[], journal BOOL)),
+      row_sets AS MATERIALIZED (
+        SELECT s, array_agg(t) AS t, array_agg(k) AS k, array_agg(rv) AS rv, array_agg(rc) AS rc
+        FROM unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::text[]) AS x(s, t, k, rv, rc) GROUP BY s),
       created AS (
         INSERT INTO ${cvr}.instances ("clientGroupID", version, "lastActive", "ttlClock", "replicaVersion", owner,
           "grantedAt", "clientSchema", "profileID", deleted)
@@ -30,7 +42,7 @@ export const cvrStatements = (shard: string) => {
       updated AS (
         UPDATE ${cvr}.instances i SET version = x.v, "lastActive" = now(), "ttlClock" = x."ttlClock",
           "replicaVersion" = x."replicaVersion", owner = x.owner, "grantedAt" = to_timestamp(x.granted),
-          "clientSchema" = x."clientSchema", "profileID" = x."profileID"
+          "clientSchema" = coalesce(x."clientSchema", i."clientSchema"), "profileID" = coalesce(x."profileID", i."profileID")
         FROM given x JOIN locked USING (g)
         WHERE i."clientGroupID" = x.g AND i.version = x.expected AND i.deleted IS NOT TRUE
           AND (i.owner = x.owner OR i."grantedAt" IS NULL OR i."grantedAt" <= to_timestamp(x.granted))
@@ -66,22 +78,44 @@ export const cvrStatements = (shard: string) => {
           deleted = EXCLUDED.deleted, "ttlMs" = EXCLUDED."ttlMs", "inactivatedAtMs" = EXCLUDED."inactivatedAtMs",
           ttl = EXCLUDED.ttl, "inactivatedAt" = EXCLUDED."inactivatedAt"),
       rows_version AS (
-        INSERT INTO ${cvr}."rowsVersion" ("clientGroupID", version) SELECT g, v FROM accepted ORDER BY g
+        INSERT INTO ${cvr}."rowsVersion" ("clientGroupID", version) SELECT g, v FROM accepted WHERE journal IS NOT TRUE ORDER BY g
         ON CONFLICT ("clientGroupID") DO UPDATE SET version = EXCLUDED.version),
       written AS (
-        INSERT INTO ${cvr}.rows AS r
-          ("clientGroupID", schema, "table", "rowKey", "rowVersion", "patchVersion", "refCounts")
-        SELECT x.g, '', x.t, x.k::jsonb, x.rv, x.pv, x.rc::jsonb
-        FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) AS x(g, t, k, rv, pv, rc)
-        WHERE x.g IN (SELECT g FROM accepted)
-        ON CONFLICT ("clientGroupID", schema, "table", "rowKey") DO UPDATE SET
-          "rowVersion" = CASE WHEN EXCLUDED."rowVersion" = '' THEN r."rowVersion" ELSE EXCLUDED."rowVersion" END,
-          "patchVersion" = CASE WHEN EXCLUDED."rowVersion" = '' AND EXCLUDED."refCounts" IS NOT NULL
-            THEN r."patchVersion" ELSE EXCLUDED."patchVersion" END,
-          "refCounts" = EXCLUDED."refCounts")
+        ${upsertRows}
+        SELECT a.g, '', x.t, x.k::jsonb, x.rv, a.v, x.rc::jsonb
+        FROM accepted a JOIN row_sets s ON s.s = ANY(a.sets)
+          CROSS JOIN LATERAL unnest(s.t, s.k, s.rv, s.rc) AS x(t, k, rv, rc)
+        WHERE a.journal IS NOT TRUE
+        ${onRowConflict}),
+      journaled AS (
+        INSERT INTO ${cvr}."zerostreamJournal" ("clientGroupID", version, part, tables, keys, "rowVersions", "refCounts")
+        SELECT a.g, a.v, coalesce(s.s, 0), coalesce(s.t, '{}'), coalesce(s.k, '{}'), coalesce(s.rv, '{}'), coalesce(s.rc, '{}')
+        FROM accepted a LEFT JOIN row_sets s ON s.s = ANY(a.sets) WHERE a.journal)
       SELECT x.g, a.g IS NOT NULL AS accepted, l.version,
         coalesce(l.owner <> x.owner AND l."grantedAt" > to_timestamp(x.granted), FALSE) AS taken
       FROM given x LEFT JOIN accepted a USING (g) LEFT JOIN locked l USING (g)`,
+
+    /** Keeps others from putting in the records of the same groups. $1: groups. */
+    lockJournal: `
+      SELECT pg_advisory_xact_lock(hashtextextended(g, 17)) FROM (SELECT unnest($1::text[]) AS g ORDER BY 1) AS x`,
+
+    /** Puts the oldest records of groups into the tables. $1: groups. Returns how many there were, as `n`. */
+    applyJournal: `
+      WITH oldest AS (
+        SELECT "clientGroupID" AS g, min(version) AS v FROM ${cvr}."zerostreamJournal"
+        WHERE "clientGroupID" = ANY($1) GROUP BY 1),
+      taken AS (
+        DELETE FROM ${cvr}."zerostreamJournal" j USING oldest o WHERE j."clientGroupID" = o.g AND j.version = o.v
+        RETURNING o.g, o.v, j.tables, j.keys, j."rowVersions", j."refCounts"),
+      rows_version AS (
+        INSERT INTO ${cvr}."rowsVersion" ("clientGroupID", version) SELECT DISTINCT g, v FROM taken ORDER BY g
+        ON CONFLICT ("clientGroupID") DO UPDATE SET version = EXCLUDED.version),
+      written AS (
+        ${upsertRows}
+        SELECT y.g, '', x.t, x.k::jsonb, x.rv, y.v, x.rc::jsonb
+        FROM taken y CROSS JOIN LATERAL unnest(y.tables, y.keys, y."rowVersions", y."refCounts") AS x(t, k, rv, rc)
+        ${onRowConflict})
+      SELECT count(*)::int AS n FROM taken`,
 
     /** Makes this server the owner of records, unless a newer connection has them. $1: groups, $2: owner, $3: s. */
     take: `

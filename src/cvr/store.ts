@@ -1,12 +1,14 @@
 import type pg from 'pg';
-import {keyTextOfRowId, tableOfRowId} from '../ivm/row-id.ts';
 import {asGroupFault, rehome} from './fault.ts';
+import type {RowJournal} from './journal.ts';
 import {cvrStatements} from './statements.ts';
-import type {CvrUpdate} from './types.ts';
+import type {CvrUpdate, RowColumns} from './types.ts';
 
 /** Groups and rows that share one transaction at most: a bad neighbour costs little. */
 const MAX_GROUPS = 100;
 const MAX_ROWS = 20_000;
+/** A group's rows beyond this many are journaled: its clients do not wait for their indexes. */
+const JOURNAL_ROWS = 100;
 /** Transactions under way at once: the next is prepared and planned while the last is flushed to disk. */
 const MAX_RUNNING = 2;
 
@@ -24,15 +26,17 @@ export class CvrStore {
   readonly #pool: pg.Pool;
   readonly #taskID: string;
   readonly #sql: ReturnType<typeof cvrStatements>;
+  readonly #journal: RowJournal;
   readonly #waiting: Waiting[] = [];
   #running = 0;
   /** Transactions so far. */
   commits = 0;
 
-  constructor(pool: pg.Pool, shard: string, taskID: string) {
+  constructor(pool: pg.Pool, shard: string, taskID: string, journal: RowJournal) {
     this.#pool = pool;
     this.#taskID = taskID;
     this.#sql = cvrStatements(shard);
+    this.#journal = journal;
   }
 
   /**
@@ -73,7 +77,7 @@ export class CvrStore {
     while (this.#waiting.length && batch.length < MAX_GROUPS && rows < MAX_ROWS) {
       const next = this.#waiting.shift()!;
       batch.push(next);
-      rows += next.update.rows.length;
+      rows += rowsOf(next.update);
     }
     return batch;
   }
@@ -96,6 +100,9 @@ export class CvrStore {
 
   /** One transaction. @returns the refused groups with the reason. */
   async #write(updates: readonly CvrUpdate[]): Promise<Map<string, string>> {
+    const sets = new Map<RowColumns, number>();
+    for (const {rows} of updates) for (const set of rows) if (!sets.has(set)) sets.set(set, sets.size);
+    const records = updates.map(update => this.#record(update, sets));
     const {rows} = await this.#pool.query<{
       g: string;
       accepted: boolean;
@@ -104,53 +111,55 @@ export class CvrStore {
     }>({
       name: 'cvr-commit',
       text: this.#sql.commit,
-      values: [JSON.stringify(updates.map(update => this.#record(update))), ...rowColumns(updates)],
+      values: [JSON.stringify(records), ...columnsOf(sets)],
     });
     this.commits++;
-    return new Map(
-      rows
-        .filter(({accepted}) => !accepted)
-        .map(({g, version, taken}) => [
+    const refused = new Map<string, string>();
+    for (const {g, accepted, version, taken} of rows)
+      if (!accepted)
+        refused.set(
           g,
           taken
             ? 'A newer connection of the client group is served elsewhere.'
             : `The view record was changed elsewhere: it is at ${version ?? 'nothing'}.`,
-        ]),
-    );
+        );
+    for (const [i, {g, journal}] of records.entries())
+      if (journal && !refused.has(g)) this.#journal.added(g, rowsOf(updates[i]!));
+    return refused;
   }
 
-  #record(update: CvrUpdate): object {
+  #record(update: CvrUpdate, sets: ReadonlyMap<RowColumns, number>) {
+    const {clientGroupID: g, newClients, deletedClients, queries, desires} = update;
     return {
-      g: update.clientGroupID,
+      g,
       expected: update.expectedVersion,
       v: update.version,
       ttlClock: update.ttlClockMs,
       replicaVersion: update.replicaVersion,
       owner: this.#taskID,
       granted: update.connectTimeMs / 1000,
-      clientSchema: update.clientSchema,
-      profileID: update.profileID,
-      newClients: update.newClients,
-      goneClients: update.deletedClients,
-      queries: update.queries,
-      desires: update.desires,
+      sets: update.rows.map(set => sets.get(set)),
+      journal: rowsOf(update) > JOURNAL_ROWS || this.#journal.has(g),
+      ...(update.clientSchema ? {clientSchema: update.clientSchema} : {}),
+      ...(update.profileID ? {profileID: update.profileID} : {}),
+      ...(newClients.length ? {newClients} : {}),
+      ...(deletedClients.length ? {goneClients: deletedClients} : {}),
+      ...(queries.length ? {queries} : {}),
+      ...(desires.length ? {desires} : {}),
     };
   }
 }
 
-/** Column by column: unnest takes arrays several times faster than JSON records. */
-const rowColumns = (updates: readonly CvrUpdate[]): (string | null)[][] => {
-  const columns: (string | null)[][] = [[], [], [], [], [], []];
-  const [groups, tables, keys, rowVersions, patchVersions, refCounts] = columns;
-  for (const {clientGroupID, version, rows} of updates)
-    for (const row of rows) {
-      groups!.push(clientGroupID);
-      tables!.push(tableOfRowId(row.id));
-      keys!.push(keyTextOfRowId(row.id));
-      // Empty: keep what is stored.
-      rowVersions!.push(row.rowVersion ?? '');
-      patchVersions!.push(version);
-      refCounts!.push(row.refCounts);
-    }
-  return columns;
+const rowsOf = ({rows}: CvrUpdate): number => rows.reduce((sum, {keys}) => sum + keys.length, 0);
+
+/** Column by column: unnest takes arrays several times faster than JSON records. A set that groups share goes once. */
+const columnsOf = (sets: ReadonlyMap<RowColumns, number>): (string | number | null)[][] => {
+  const numbers: number[] = [];
+  const columns: (string | null)[][] = [[], [], [], []];
+  for (const [{tables, keys, rowVersions, refCounts}, number] of sets) {
+    for (let i = 0; i < keys.length; i++) numbers.push(number);
+    for (const [i, column] of [tables, keys, rowVersions, refCounts].entries())
+      for (const value of column) columns[i]!.push(value);
+  }
+  return [numbers, ...columns];
 };

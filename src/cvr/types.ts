@@ -1,4 +1,3 @@
-import type {RowId} from '../ivm/row-id.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {ClientSchema} from '../protocol/up.ts';
 import type {AST, JsonValue} from '../zql/ast.ts';
@@ -39,14 +38,17 @@ export interface Cvr {
 }
 
 /**
- * One row of `rows` to write. Three kinds: a put has version and references; a tombstone has neither; a row that only
- * gained or lost a query has references alone, and keeps its versions.
+ * Rows to write, column by column; no row twice. Three kinds: a put has version and references; a tombstone has neither; a
+ * row that only gained or lost a query has references alone, and keeps its versions. Shared by groups: compared by identity.
  */
-export interface RowWrite {
-  readonly id: RowId;
-  readonly rowVersion: Version | null;
-  /** JSON text `{"<query>":1,…}`. */
-  readonly refCounts: string | null;
+export interface RowColumns {
+  readonly tables: readonly string[];
+  /** JSON text `{"<column>":…}`. */
+  readonly keys: readonly string[];
+  /** Empty text: none. */
+  readonly rowVersions: readonly Version[];
+  /** JSON text `{"<query>":1,…}`; null: none. */
+  readonly refCounts: readonly (string | null)[];
 }
 
 /** Everything one flush changes; versions in text form. */
@@ -59,12 +61,15 @@ export interface CvrUpdate {
   readonly connectTimeMs: number;
   readonly ttlClockMs: number;
   readonly replicaVersion: Version | null;
+  /** null: as stored. */
   readonly clientSchema: ClientSchema | null;
+  /** null: as stored. */
   readonly profileID: string | null;
   readonly newClients: readonly string[];
   readonly deletedClients: readonly string[];
   /** Full records; `deleted` marks a query that was given up at `patchVersion`. */
   readonly queries: readonly (Omit<QueryRecord, 'desires'> & {readonly deleted: boolean})[];
   readonly desires: readonly (Desire & {readonly clientID: string; readonly hash: string})[];
-  readonly rows: readonly RowWrite[];
+  /** Disjoint. */
+  readonly rows: readonly RowColumns[];
 }

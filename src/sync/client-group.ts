@@ -2,7 +2,7 @@ import {Subject} from 'rxjs';
 import type {CatchUp} from '../cvr/catch-up.ts';
 import type {Cvr, CvrUpdate} from '../cvr/types.ts';
 import {type CvrVersion, compareVersions, formatVersion, isEmpty} from '../cvr/version.ts';
-import type {GraphDiff, QueryGraph} from '../ivm/registry.ts';
+import type {QueryGraph} from '../ivm/registry.ts';
 import type {GroupInspection} from '../observe/inspection.ts';
 import {type ProtocolError, protocolError} from '../protocol/error-body.ts';
 import type {DeleteClients, InitConnection, UpQueryOp} from '../protocol/up.ts';
@@ -54,7 +54,7 @@ export class ClientGroup {
   readonly #deps: GroupDeps;
   readonly #onEnd: (group: ClientGroup) => void;
   readonly #clients = new GroupClients();
-  readonly #rows = new GroupRows();
+  readonly #rows: GroupRows;
   readonly #queries: GroupQueries;
   #inbox: Message[] = [];
   #taken: Message[] = [];
@@ -71,6 +71,7 @@ export class ClientGroup {
     this.id = id;
     this.#deps = deps;
     this.#onEnd = onEnd;
+    this.#rows = new GroupRows(deps.views, deps.shard, () => this.wake.next());
     this.#queries = new GroupQueries(deps, this.#rows, this.#clients);
   }
 
@@ -120,12 +121,6 @@ export class ClientGroup {
     this.wake.next();
   }
 
-  /** An epoch in which graphs of this group changed. */
-  advance(diffs: readonly GraphDiff[]): void {
-    this.#rows.touch(diffs);
-    this.wake.next();
-  }
-
   /** Permissions or tables changed: queries are transformed, and the client schema checked, again. */
   invalidate(schemaChanged: boolean): void {
     if (schemaChanged) this.#schemaChecked = false;
@@ -136,10 +131,6 @@ export class ClientGroup {
   graphFailed(graph: QueryGraph, error: Error): void {
     this.#queries.fail(graph, error);
     this.wake.next();
-  }
-
-  graphs(): Iterable<QueryGraph> {
-    return new Set(this.#rows.queries.values());
   }
 
   /** Ends the group, with an error for its clients or with a plain close. */
@@ -187,7 +178,8 @@ export class ClientGroup {
     const changes = this.#changes;
     const settled = this.#taken;
     this.#taken = [];
-    const result = updateOf(cvr, changes, this.#rows, this.#rows.fold(), {
+    const result = updateOf(cvr, changes, this.#rows.fold(), {
+      graphOf: hash => this.#queries.graphOf(hash),
       shard,
       version: registry.version,
       replicaVersion: registry.replicaVersion,
@@ -203,6 +195,7 @@ export class ClientGroup {
       catchUps,
       old,
       body: result?.body ?? null,
+      rowsAlone: result?.rowsAlone ?? null,
     });
     if (incomplete) this.wake.next();
     return {

@@ -8,6 +8,7 @@ import type {Version} from '../pg/lsn.ts';
 import type {ErroredQuery} from '../protocol/down.ts';
 import type {AST} from '../zql/ast.ts';
 import type {ClientConnection} from './types.ts';
+import type {Views} from './views.ts';
 
 /** What is to be run for a desired query, or why it cannot be: then it is given up, and its clients are told. */
 export type Transformed = {readonly ast: AST} | {readonly error: ErroredQuery};
@@ -27,6 +28,7 @@ export interface GroupDeps {
   readonly shard: string;
   readonly log: Log;
   readonly registry: QueryRegistry;
+  readonly views: Views;
   readonly loader: CvrLoader;
   readonly store: CvrStore;
   readonly catchUps: CatchUpReader;

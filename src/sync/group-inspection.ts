@@ -21,9 +21,9 @@ export const inspectGroup = (
   queries: [...(cvr?.queries.values() ?? [])].map(query => ({
     hash: query.hash,
     name: query.name,
-    graph: rows.graphOf(query.hash)?.id ?? null,
+    graph: rows.graphs.get(query.hash)?.id ?? null,
     got: query.patchVersion !== null,
-    rows: rows.graphOf(query.hash)?.size ?? 0,
+    rows: rows.graphs.get(query.hash)?.size ?? 0,
   })),
   clients: [...clients.all()].map(({connection, version}) => ({
     clientID: connection.clientID,

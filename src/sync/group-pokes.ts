@@ -4,13 +4,14 @@ import {type CvrVersion, compareVersions, EMPTY, formatVersion, isEmpty} from '.
 import type {Client} from './group-clients.ts';
 import type {GroupRows} from './group-rows.ts';
 import {PokeBody, pokeFrames} from './poke.ts';
+import type {RowSet} from './row-set.ts';
 
 /** Catch-ups that were read, by the version they start from. */
 export type CatchUps = ReadonlyMap<string, CatchUp>;
 
 export interface Poke {
   readonly client: Client;
-  readonly frames: readonly string[];
+  readonly frames: readonly (string | Buffer)[];
 }
 
 export interface PokeContext {
@@ -22,6 +23,8 @@ export interface PokeContext {
   readonly old: CvrVersion;
   /** What clients at `old` are told; null if nothing changed. */
   readonly body: PokeBody | null;
+  /** Set if `body` says nothing but these rows. */
+  readonly rowsAlone: RowSet | null;
 }
 
 /**
@@ -33,7 +36,7 @@ export const pokesOf = (
   context: PokeContext,
 ): {pokes: readonly Poke[]; incomplete: boolean} => {
   const {version} = context.cvr;
-  const frames = new Map<string, readonly string[] | null>();
+  const frames = new Map<string, Poke['frames'] | null>();
   const pokes: Poke[] = [];
   let incomplete = false;
   for (const client of clients) {
@@ -47,12 +50,13 @@ export const pokesOf = (
   return {pokes, incomplete};
 };
 
-const framesFrom = (from: CvrVersion | null, context: PokeContext): readonly string[] | null => {
-  const {shard, cvr, rows, catchUps, old, body} = context;
+const framesFrom = (from: CvrVersion | null, context: PokeContext): Poke['frames'] | null => {
+  const {shard, cvr, rows, catchUps, old, body, rowsAlone} = context;
   const cookie = formatVersion(cvr.version);
   const base = from && formatVersion(from);
   if (from === null && !isEmpty(old)) return pokeFrames(base, cookie, wholeView(context).parts());
-  if (compareVersions(from ?? EMPTY, old) === 0) return pokeFrames(base, cookie, body?.parts() ?? []);
+  if (compareVersions(from ?? EMPTY, old) === 0)
+    return rowsAlone ? rowsAlone.frames(shard, base, cookie) : pokeFrames(base, cookie, body?.parts() ?? []);
   const catchUp = base === null ? undefined : catchUps.get(base);
   if (!catchUp) return null;
   const merged = new PokeBody(shard);

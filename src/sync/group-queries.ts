@@ -21,13 +21,19 @@ export class GroupQueries {
   /** The connection whose credential counts for all: the newest that was taken in (views.md §6.2). */
   #credential: ClientConnection | null = null;
   #allStale = true;
-  readonly #failed = new Map<QueryGraph, Error>();
+  readonly #failed = new WeakMap<QueryGraph, Error>();
+  /** Graphs held for queries; one reference each. Those of `#rows` once a `sync` is through. */
+  #graphs = new Map<string, QueryGraph>();
   #released = false;
 
   constructor(deps: GroupDeps, rows: GroupRows, clients: GroupClients) {
     this.#deps = deps;
     this.#rows = rows;
     this.#clients = clients;
+  }
+
+  graphOf(hash: string): QueryGraph | undefined {
+    return this.#graphs.get(hash);
   }
 
   /** Every query is transformed again, with the credential of this connection. */
@@ -43,49 +49,47 @@ export class GroupQueries {
 
   /** A graph can no longer be maintained: its queries are given up by the next `sync`. */
   fail(graph: QueryGraph, error: Error): void {
-    for (const own of this.#rows.queries.values()) if (own === graph) this.#failed.set(graph, error);
+    this.#failed.set(graph, error);
   }
 
   release(): void {
     this.#released = true;
-    for (const graph of this.#rows.queries.values()) this.#deps.registry.release(graph);
+    for (const graph of this.#graphs.values()) this.#deps.registry.release(graph);
+    this.#graphs.clear();
+    this.#rows.close();
   }
 
   /** Gives every wanted query its graph, and takes it from those that failed or whose time has run out. */
   async sync(cvr: Cvr, changes: ConfigChanges, nowMs: number): Promise<void> {
     for (const query of [...cvr.queries.values()]) {
       const expiry = expiryMs(query);
-      const graph = this.#rows.graphOf(query.hash);
-      const error = graph && this.#failed.get(graph);
-      if (error) this.#giveUp(cvr, changes, query, erroredQuery(query, error.message));
-      else if (expiry !== null && expiry <= nowMs) this.#remove(cvr, changes, query);
+      if (expiry !== null && expiry <= nowMs) this.#remove(cvr, changes, query);
     }
-    this.#failed.clear();
+    this.#giveUpFailed(cvr, changes);
     const all = this.#allStale;
     this.#allStale = false;
-    const wanted = [...cvr.queries.values()].filter(({hash}) => all || !this.#rows.graphOf(hash));
-    if (wanted.length === 0) return;
+    const wanted = [...cvr.queries.values()].filter(({hash}) => all || !this.#graphs.has(hash));
     const transformed = await this.#transform(wanted.filter(({internal}) => !internal));
     for (const query of wanted) {
       const result = query.internal && query.ast ? {ast: query.ast} : transformed.get(query.hash);
-      if (!result || cvr.queries.get(query.hash) !== query) continue;
+      if (!result) continue;
       if ('error' in result) this.#giveUp(cvr, changes, query, result.error);
       else await this.#run(cvr, changes, query, result.ast);
       if (this.#released) return;
     }
+    // Meanwhile epochs went by.
+    this.#giveUpFailed(cvr, changes);
+    this.#rows.look(new Map(this.#graphs));
   }
 
   async #run(cvr: Cvr, changes: ConfigChanges, query: QueryRecord, ast: AST): Promise<void> {
     const {registry, log} = this.#deps;
     try {
       const graph = await registry.acquire(ast, primaryKeysOf(cvr.clientSchema));
-      if (this.#released || this.#rows.graphOf(query.hash) === graph) return registry.release(graph);
-      this.#assign(query.hash, graph);
-      if (
-        (query.patchVersion === null && !query.internal) ||
-        query.transformationHash !== transformationHash(graph)
-      )
-        changes.queries.add(query);
+      if (this.#released) return registry.release(graph);
+      this.#hold(query.hash, graph);
+      const got = query.patchVersion !== null || query.internal;
+      if (!got || query.transformationHash !== transformationHash(graph)) changes.queries.add(query);
     } catch (error) {
       if (!(error instanceof DaemonError) || error.recovery !== 'reject' || query.internal) throw error;
       log.warn(
@@ -120,6 +124,17 @@ export class GroupQueries {
     return null;
   }
 
+  /** What a graph held when it failed is not known: the rows are compared with the view record anew. */
+  #giveUpFailed(cvr: Cvr, changes: ConfigChanges): void {
+    for (const [hash, graph] of [...this.#graphs]) {
+      const error = this.#failed.get(graph);
+      const query = cvr.queries.get(hash);
+      if (!error || !query) continue;
+      this.#rows.unbase();
+      this.#giveUp(cvr, changes, query, erroredQuery(query, error.message));
+    }
+  }
+
   /** The query is forgotten, so that a later put starts afresh; clients that want it learn why. */
   #giveUp(cvr: Cvr, changes: ConfigChanges, query: QueryRecord, error: ErroredQuery): void {
     this.#clients.tellErrored(query.desires.keys(), error);
@@ -130,12 +145,14 @@ export class GroupQueries {
     cvr.queries.delete(query.hash);
     changes.queries.delete(query);
     changes.removed.set(query.hash, query);
-    this.#assign(query.hash, null);
+    this.#hold(query.hash, null);
   }
 
-  #assign(hash: string, graph: QueryGraph | null): void {
-    const old = this.#rows.assign(hash, graph);
-    if (old && old !== graph) this.#deps.registry.release(old);
+  #hold(hash: string, graph: QueryGraph | null): void {
+    const old = this.#graphs.get(hash);
+    if (graph) this.#graphs.set(hash, graph);
+    else this.#graphs.delete(hash);
+    if (old) this.#deps.registry.release(old);
   }
 }
 

@@ -1,20 +1,24 @@
 import type {Cvr, CvrUpdate} from '../cvr/types.ts';
 import {type CvrVersion, formatVersion, nextVersion} from '../cvr/version.ts';
+import type {QueryGraph} from '../ivm/registry.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {ConfigChanges} from './group-desires.ts';
 import {transformationHash} from './group-queries.ts';
-import type {FoldedRows, GroupRows} from './group-rows.ts';
 import {PokeBody} from './poke.ts';
+import type {RowSet} from './row-set.ts';
 
 /** What a cycle changes: the view record's write, and what clients at the old version are told. */
 export interface GroupUpdate {
   readonly update: CvrUpdate;
   readonly version: CvrVersion;
   readonly body: PokeBody;
+  /** Set if `body` says nothing but these rows, so that its frames can be shared with other groups. */
+  readonly rowsAlone: RowSet | null;
 }
 
 export interface UpdateContext {
   readonly shard: string;
+  readonly graphOf: (hash: string) => QueryGraph | undefined;
   /** The registry's. */
   readonly version: Version;
   readonly replicaVersion: Version;
@@ -29,21 +33,20 @@ export interface UpdateContext {
 export const updateOf = (
   cvr: Cvr,
   changes: ConfigChanges,
-  rows: GroupRows,
-  folded: FoldedRows,
+  sets: readonly RowSet[],
   context: UpdateContext,
 ): GroupUpdate | null => {
-  const moved = folded.puts.length > 0 || folded.dels.length > 0 || !changes.empty;
+  const moved = sets.some(({moves}) => moves) || !changes.empty;
   if (!moved && !changes.instance) return null;
   const old = cvr.version;
   // Without anything to tell, an instance write keeps its version (views.md §3.3).
   const version = moved ? nextVersion(old, context.version) : old;
   const text = formatVersion(version);
   const body = new PokeBody(context.shard);
-  for (const row of folded.puts) body.put(row);
-  for (const id of folded.dels) body.delete(id);
+  const moving = sets.filter(({moves}) => moves);
+  for (const set of moving) body.append(set.body(context.shard));
   for (const {clientID, op} of changes.patches) body.desire(clientID, [op]);
-  markGot(changes, rows, body, text);
+  markGot(changes, context, body, text);
   for (const [hash, query] of changes.removed)
     if (query.patchVersion !== null) body.got.push({op: 'del', hash});
   cvr.version = version;
@@ -51,6 +54,7 @@ export const updateOf = (
   return {
     version,
     body,
+    rowsAlone: changes.empty && moving.length === 1 ? moving[0]! : null,
     update: {
       clientGroupID: cvr.clientGroupID,
       expectedVersion: formatVersion(old),
@@ -58,8 +62,8 @@ export const updateOf = (
       connectTimeMs: context.connectTimeMs,
       ttlClockMs: context.ttlClockMs,
       replicaVersion: context.replicaVersion,
-      clientSchema: cvr.clientSchema,
-      profileID: cvr.profileID,
+      clientSchema: changes.instance ? cvr.clientSchema : null,
+      profileID: changes.instance ? cvr.profileID : null,
       newClients: [...changes.newClients],
       deletedClients: [...changes.deletedClients],
       queries: [
@@ -73,15 +77,15 @@ export const updateOf = (
         })),
       ],
       desires: [...changes.desires.values()].map(({clientID, hash, desire}) => ({...desire, clientID, hash})),
-      rows: rows.writes(folded),
+      rows: sets.map(({columns}) => columns).filter(({keys}) => keys.length > 0),
     },
   };
 };
 
 /** Queries whose graph was hydrated: their rows come in the same poke. */
-const markGot = (changes: ConfigChanges, rows: GroupRows, body: PokeBody, version: string): void => {
+const markGot = (changes: ConfigChanges, {graphOf}: UpdateContext, body: PokeBody, version: string): void => {
   for (const query of changes.queries) {
-    const graph = rows.graphOf(query.hash);
+    const graph = graphOf(query.hash);
     if (!graph) continue;
     const hash = transformationHash(graph);
     if (query.transformationHash !== hash) {

@@ -11,10 +11,13 @@ export class PokeBody {
   readonly lastMutationIDs: Record<string, number> = {};
   readonly desired: Record<string, DownQueryOp[]> = {};
   readonly got: DownQueryOp[] = [];
-  readonly rows: string[] = [];
   readonly mutations: MutationOp[] = [];
   readonly #clientsTable: string;
   readonly #mutationsTable: string;
+  /** Row operations joined by commas, each about a part's worth. */
+  readonly #chunks: string[] = [];
+  #rows: string[] = [];
+  #rowChars = 0;
 
   constructor(shard: string) {
     this.#clientsTable = `${shard}.clients`;
@@ -33,7 +36,7 @@ export class PokeBody {
         result: JsonValue;
       };
       this.mutations.push({op: 'put', mutation: {id: {clientID, id: mutationID}, result}});
-    } else this.rows.push(`{"op":"put","tableName":${JSON.stringify(row.table)},"value":${row.put}}`);
+    } else this.#row(`{"op":"put","tableName":${JSON.stringify(row.table)},"value":${row.put}}`);
   }
 
   delete(id: RowId): void {
@@ -42,45 +45,51 @@ export class PokeBody {
     if (table === this.#mutationsTable) {
       const {clientID, mutationID} = JSON.parse(keyTextOfRowId(id)) as {clientID: string; mutationID: number};
       this.mutations.push({op: 'del', id: {clientID, id: mutationID}});
-    } else this.rows.push(`{"op":"del","tableName":${JSON.stringify(table)},"id":${keyTextOfRowId(id)}}`);
+    } else this.#row(`{"op":"del","tableName":${JSON.stringify(table)},"id":${keyTextOfRowId(id)}}`);
   }
 
   desire(clientID: string, ops: readonly DownQueryOp[]): void {
     (this.desired[clientID] ??= []).push(...ops);
   }
 
-  /** Appends another body, later operations winning. */
+  /** Appends another body, later operations winning; its row texts are shared. */
   append(other: PokeBody): void {
     Object.assign(this.lastMutationIDs, other.lastMutationIDs);
     for (const [clientID, ops] of Object.entries(other.desired)) this.desire(clientID, ops);
     for (const op of other.got) this.got.push(op);
-    for (const row of other.rows) this.rows.push(row);
     for (const mutation of other.mutations) this.mutations.push(mutation);
+    this.#seal();
+    other.#seal();
+    for (const chunk of other.#chunks) this.#chunks.push(chunk);
   }
 
-  /** The `pokePart` bodies without their poke id: `,"rowsPatch":[…]}`, serialised once for all who get them. */
+  /** The `pokePart` bodies without their poke id: `,"rowsPatch":[…]}`. */
   parts(): readonly string[] {
-    const parts: string[] = [];
+    this.#seal();
     let head = '';
     if (Object.keys(this.lastMutationIDs).length)
       head += `,"lastMutationIDChanges":${JSON.stringify(this.lastMutationIDs)}`;
     if (Object.keys(this.desired).length) head += `,"desiredQueriesPatches":${JSON.stringify(this.desired)}`;
     if (this.got.length) head += `,"gotQueriesPatch":${JSON.stringify(this.got)}`;
     const tail = this.mutations.length ? `,"mutationsPatch":${JSON.stringify(this.mutations)}` : '';
-    let from = 0;
-    let chars = 0;
-    for (let i = 0; i < this.rows.length; i++) {
-      chars += this.rows[i]!.length;
-      if (chars < PART_CHARS && i + 1 < this.rows.length) continue;
-      parts.push(
-        `${head},"rowsPatch":[${this.rows.slice(from, i + 1).join()}]${i + 1 === this.rows.length ? tail : ''}}`,
-      );
-      head = '';
-      from = i + 1;
-      chars = 0;
-    }
-    if (this.rows.length === 0 && (head || tail)) parts.push(`${head}${tail}}`);
-    return parts;
+    const last = this.#chunks.length - 1;
+    if (last < 0) return head || tail ? [`${head}${tail}}`] : [];
+    return this.#chunks.map(
+      (chunk, i) => `${i === 0 ? head : ''},"rowsPatch":[${chunk}]${i === last ? tail : ''}}`,
+    );
+  }
+
+  #row(text: string): void {
+    this.#rows.push(text);
+    this.#rowChars += text.length;
+    if (this.#rowChars >= PART_CHARS) this.#seal();
+  }
+
+  #seal(): void {
+    if (this.#rows.length === 0) return;
+    this.#chunks.push(this.#rows.join());
+    this.#rows = [];
+    this.#rowChars = 0;
   }
 }
 
