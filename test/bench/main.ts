@@ -1,17 +1,33 @@
 import {cpus} from 'node:os';
 import {parseArgs} from 'node:util';
+import {changes} from './changes/changes.ts';
 import {loadIssueTracker} from './data/load.ts';
 import {totalRows} from './data/rows.ts';
+import {groups} from './groups/groups.ts';
+import {points} from './groups/points.ts';
 import type {Kind} from './helpers/bench-server.ts';
 import {startBenchPostgres} from './helpers/postgres.ts';
 import {renderTable} from './helpers/table.ts';
 import {type FigureID, TARGETS} from './helpers/targets.ts';
 import {type Bench, World} from './helpers/world.ts';
+import {large} from './large/large.ts';
+import {mutations} from './mutations/mutations.ts';
 import {queries} from './queries/queries.ts';
+import {reconnect} from './reconnect/reconnect.ts';
 import {start} from './start/start.ts';
 import {sync} from './sync/sync.ts';
 
-const BENCHES: readonly Bench[] = [start, sync, queries];
+const BENCHES: readonly Bench[] = [
+  start,
+  sync,
+  queries,
+  changes,
+  groups,
+  points,
+  mutations,
+  reconnect,
+  large,
+];
 
 const HELP = `Usage: npm run bench -- [bench or figure …] [options]
        npm run bench -- data <postgres URL>   only load the issue tracker into an empty database

@@ -2,20 +2,26 @@ import pg from 'pg';
 import {WATCHED} from '../data/queries.ts';
 import type {Counts} from '../data/rows.ts';
 
-/** Commits changes upstream on one connection of its own. */
+/** Commits changes upstream on connections of its own. */
 export class Commits {
   readonly #client: pg.Client;
+  /** Its commits do not wait for the disk, for the producer is not what is measured; the WAL leaves some ms later. */
+  readonly #hasty: pg.Client;
   #n = 0;
 
-  private constructor(client: pg.Client) {
+  private constructor(client: pg.Client, hasty: pg.Client) {
     this.#client = client;
+    this.#hasty = hasty;
   }
 
   static async open(url: string): Promise<Commits> {
-    const client = new pg.Client(url);
-    client.on('error', () => {});
-    await client.connect();
-    return new Commits(client);
+    const [client, hasty] = [new pg.Client(url), new pg.Client(url)];
+    for (const one of [client, hasty]) {
+      one.on('error', () => {});
+      await one.connect();
+    }
+    await hasty.query('SET synchronous_commit = off');
+    return new Commits(client, hasty);
   }
 
   /** Changes the issue that is watched; returns its new title. */
@@ -43,20 +49,19 @@ export class Commits {
         UPDATE issue SET title = 'seq ' || first + n - 1 WHERE id = '${WATCHED}';
         COMMIT;
       END $body$`);
-    // The producer is not what is measured: its commits need not wait for the disk.
-    await this.#client.query('SET synchronous_commit = off');
   }
 
   /** Commits `n` single-row transactions; the last gives the watched issue the title `seq <first + n - 1>`. */
   async many(first: number, n: number): Promise<void> {
-    await this.#client.query(`CALL bench_commits(${first}, ${n})`);
+    await this.#hasty.query(`CALL bench_commits(${first}, ${n})`);
   }
 
   async query(sql: string): Promise<pg.QueryResult> {
     return this.#client.query(sql);
   }
 
-  close(): Promise<void> {
-    return this.#client.end();
+  async close(): Promise<void> {
+    await this.#client.end();
+    await this.#hasty.end();
   }
 }

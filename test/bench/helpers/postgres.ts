@@ -20,6 +20,8 @@ const SETTINGS = {
   unix_socket_directories: '',
   shared_buffers: '512MB',
   max_wal_size: '8GB',
+  // Commits that do not wait for the disk reach the slot in this time.
+  wal_writer_delay: '10ms',
   autovacuum: 'off',
 } as const;
 
