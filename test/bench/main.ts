@@ -1,4 +1,6 @@
-import {cpus} from 'node:os';
+import {mkdtempSync, rmSync} from 'node:fs';
+import {cpus, tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {changes} from './changes/changes.ts';
 import {loadIssueTracker} from './data/load.ts';
@@ -7,6 +9,7 @@ import {groups} from './groups/groups.ts';
 import {points} from './groups/points.ts';
 import type {Kind} from './helpers/bench-server.ts';
 import {startBenchPostgres} from './helpers/postgres.ts';
+import {hotFunctions, profilingEnv} from './helpers/profile.ts';
 import {renderTable} from './helpers/table.ts';
 import {type FigureID, TARGETS} from './helpers/targets.ts';
 import {type Bench, World} from './helpers/world.ts';
@@ -38,6 +41,7 @@ Benches: ${BENCHES.map(({name, figures}) => `${name} (${figures.join(', ')})`).j
   --peer-only      measure the peer alone
   --scale N        size of the data; 1 is 200,000 issues and 904,400 rows in all (default 1)
   --rounds N       each figure is the median of so many rounds (default 3)
+  --profile        print where the processes of our server spent their time (slows them a little)
   --no-build       measure the dist folder as it is
 `;
 
@@ -48,6 +52,7 @@ const {values, positionals} = parseArgs({
     rounds: {type: 'string', default: '3'},
     'ours-only': {type: 'boolean', default: false},
     'peer-only': {type: 'boolean', default: false},
+    profile: {type: 'boolean', default: false},
     help: {type: 'boolean', short: 'h', default: false},
     'no-build': {type: 'boolean', default: false},
   },
@@ -77,7 +82,15 @@ const run = async (): Promise<void> => {
   );
   const scale = Number(values.scale);
   const postgres = await startBenchPostgres();
-  const world = new World({postgres, scale, rounds: Number(values.rounds), wanted, log: say});
+  const profiles = values.profile ? mkdtempSync(join(tmpdir(), 'zerostream-bench-profiles-')) : null;
+  const world = new World({
+    postgres,
+    scale,
+    rounds: Number(values.rounds),
+    wanted,
+    log: say,
+    oursEnv: profiles ? profilingEnv(profiles) : {},
+  });
   const failures: string[] = [];
   try {
     for (const bench of BENCHES.filter(one => one.figures.some(id => wanted.has(id))))
@@ -87,9 +100,11 @@ const run = async (): Promise<void> => {
           failures.push(`${bench.name} (${kind}): ${(error as Error).message}`);
           say(failures.at(-1)!);
         });
+        if (profiles) for (const line of hotFunctions(profiles)) say(line);
       }
   } finally {
     await postgres.stop();
+    if (profiles) rmSync(profiles, {recursive: true, force: true});
   }
   const cpu = cpus();
   process.stdout.write(

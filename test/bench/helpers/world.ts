@@ -1,6 +1,6 @@
 import {loadIssueTracker} from '../data/load.ts';
 import {type Counts, countsAt, totalRows} from '../data/rows.ts';
-import {BenchServer, type Kind, type ServerOptions} from './bench-server.ts';
+import {BenchServer, type Kind} from './bench-server.ts';
 import type {BenchPostgres} from './postgres.ts';
 import {Results} from './table.ts';
 import type {FigureID} from './targets.ts';
@@ -19,6 +19,8 @@ export interface WorldOptions {
   /** The figures asked for. */
   readonly wanted: ReadonlySet<string>;
   readonly log: (line: string) => void;
+  /** Added to the environment of our server. */
+  readonly oursEnv: Readonly<Record<string, string>>;
 }
 
 /** What the benches of one run share: PostgreSQL, the data, the results. */
@@ -30,16 +32,18 @@ export class World {
   readonly results = new Results();
   readonly #wanted: ReadonlySet<string>;
   readonly #log: (line: string) => void;
+  readonly #oursEnv: Readonly<Record<string, string>>;
   #template: Promise<string> | null = null;
   #next = 1;
 
-  constructor({postgres, scale, rounds, wanted, log}: WorldOptions) {
+  constructor({postgres, scale, rounds, wanted, log, oursEnv}: WorldOptions) {
     this.postgres = postgres;
     this.scale = scale;
     this.rounds = rounds;
     this.counts = countsAt(scale);
     this.#wanted = wanted;
     this.#log = log;
+    this.#oursEnv = oursEnv;
   }
 
   wants(...ids: readonly FigureID[]): boolean {
@@ -55,15 +59,18 @@ export class World {
     this.#log(`${kind} ${id}: ${value.toPrecision(4)}`);
   }
 
+  envOf(kind: Kind): Readonly<Record<string, string>> {
+    return kind === 'ours' ? this.#oursEnv : {};
+  }
+
   /** A server with an issue tracker, or nothing, upstream; all of it is gone after `work`. */
   async withServer<T>(
     kind: Kind,
     upstream: 'tracker' | 'empty',
     work: (server: BenchServer, url: string) => Promise<T>,
-    env: ServerOptions['env'] = {},
   ): Promise<T> {
     return this.withDatabase(upstream, async (url, appID) => {
-      const server = await BenchServer.start({kind, upstream: url, appID, env: env ?? {}});
+      const server = await BenchServer.start({kind, upstream: url, appID, env: this.envOf(kind)});
       try {
         return await work(server, url);
       } catch (error) {

@@ -25,7 +25,7 @@ const memory = (world: World, kind: Kind): Promise<void> =>
     await commits.query(`
       CREATE TABLE big (id int PRIMARY KEY, n int NOT NULL, text text NOT NULL);
       INSERT INTO big SELECT i, 0, 'row ' || md5(i::text) FROM generate_series(1, ${Math.round(2_000_000 * world.scale)}) i`);
-    const server = await BenchServer.start({kind, upstream: url, appID});
+    const server = await BenchServer.start({kind, upstream: url, appID, env: world.envOf(kind)});
     const client = new RawClient({url: server.url, keep: 'rows'});
     try {
       await client.connect([issueByID(0)]);

@@ -35,7 +35,7 @@ export const startEmpty = (
     await client.query(tables);
     await client.end();
     const startedAt = performance.now();
-    const server = await BenchServer.start({kind, upstream: url, appID});
+    const server = await BenchServer.start({kind, upstream: url, appID, env: world.envOf(kind)});
     try {
       await firstAnswer(server);
       await work(server, (performance.now() - startedAt) / 1000);

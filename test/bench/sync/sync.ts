@@ -41,6 +41,7 @@ const fullSync = (world: World, kind: Kind): Promise<{seconds: number; peakBytes
       kind,
       upstream: url,
       appID,
+      env: world.envOf(kind),
       onLaunch: bytes => {
         sampled = samplePeak(bytes);
       },
