@@ -1,4 +1,5 @@
 // Bundles the entry points into dist/. Run by `prepare`, so that `npm ci` leaves ready bins.
+import {execFileSync} from 'node:child_process';
 import {chmod, rm} from 'node:fs/promises';
 import {build} from 'esbuild';
 import {buildPage} from './build-pages.mjs';
@@ -30,4 +31,16 @@ await build({
   },
 });
 await buildPage('src/observe/page', 'inspector.html');
+// Types of the library, for those who start a server in their own program.
+execFileSync(
+  process.execPath,
+  [
+    'node_modules/typescript/bin/tsc',
+    ...['src/index.ts', '--ignoreConfig', '--declaration', '--emitDeclarationOnly'],
+    ...['--outDir', 'dist/types', '--rootDir', '.', '--target', 'ES2023', '--module', 'NodeNext'],
+    ...['--strict', '--exactOptionalPropertyTypes', '--rewriteRelativeImportExtensions', '--skipLibCheck'],
+    ...['--types', 'node'],
+  ],
+  {stdio: 'inherit'},
+);
 for (const bin of ['zerostream', 'inspect-pipeline', 'fixture-replay']) await chmod(`dist/${bin}.js`, 0o755);

@@ -14,6 +14,8 @@ import {requestUrl} from '../sync/handshake.ts';
 export interface HttpDeps {
   readonly config: Pick<ZeroConfig, 'adminPassword' | 'development'>;
   readonly isReady: () => boolean;
+  /** A `/keepalive` request came. */
+  readonly onKeepalive?: () => void;
   readonly inspect: () => Promise<DaemonInspection>;
   readonly upgrade: (request: IncomingMessage, socket: Socket, head: Buffer) => void;
   /** Serves other paths, as development mode does its page; returns false if it does not know one. */
@@ -41,8 +43,10 @@ const respond = async (deps: HttpDeps, request: IncomingMessage, response: Serve
   const {pathname} = url;
   if (deps.page?.(request, response)) return;
   switch (pathname) {
-    case '/':
     case '/keepalive':
+      deps.onKeepalive?.();
+      return deps.isReady() ? text(response, 200, 'OK') : text(response, 503, 'starting');
+    case '/':
       return deps.isReady() ? text(response, 200, 'OK') : text(response, 503, 'starting');
     case '/metrics':
       response.setHeader('Content-Type', 'text/plain; version=0.0.4');

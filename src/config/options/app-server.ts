@@ -1,7 +1,7 @@
 import {count, flag, json, list, number, type Option, text} from '../option.ts';
 
 /** Value of each option of an app endpoint. */
-interface EndpointOptions {
+export interface EndpointOptions {
   readonly url: Option<readonly string[] | undefined>;
   readonly apiKey: Option<string | undefined>;
   readonly forwardCookies: Option<boolean>;

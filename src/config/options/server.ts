@@ -33,13 +33,11 @@ export const serverOptions = {
     ...count,
     min: 1,
     defaultText: '20000 on AWS ECS, otherwise off',
-    later: 'missing requests are not noticed',
     about:
       'Drain and stop when no /keepalive request came for this many milliseconds. Counted from the first such request.',
   }),
   lazyStartup: flag({
     default: false,
-    later: 'the daemon connects to PostgreSQL at once',
     about:
       'Wait with everything, connections to PostgreSQL included, until the first client connects. Health checks do not count. For a single node only.',
   }),
