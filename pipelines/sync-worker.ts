@@ -13,7 +13,7 @@ import {createQueryRegistry, type InspectableRegistry} from '../src/ivm/query-re
 import type {Epoch} from '../src/ivm/registry.ts';
 import type {WorkerInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
-import {createPool} from '../src/pg/connect.ts';
+import {createPool, explainConnection} from '../src/pg/connect.ts';
 import type {Version} from '../src/pg/lsn.ts';
 import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
 import type {Up} from '../src/protocol/up.ts';
@@ -71,7 +71,10 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   const firstVersion = new Promise<void>((resolve, reject) => {
     versions.subscribe({next: () => resolve(), error: reject});
   });
-  await Promise.all([firstVersion, ensureCvrSchema(cvrPool, shard)]);
+  const cvrReady = ensureCvrSchema(cvrPool, shard).catch(error => {
+    throw explainConnection(config.cvr.db, 'view records', error);
+  });
+  await Promise.all([firstVersion, cvrReady]);
 
   const registry: InspectableRegistry = createQueryRegistry({
     replicaFile: config.replica.file,

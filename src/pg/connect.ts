@@ -59,6 +59,13 @@ export const describeUrl = (url: string): string => {
   }
 };
 
+/** What a failed connection of a pool means, in words; errors of statements pass unchanged. */
+export const explainConnection = (url: string, purpose: string, error: unknown): unknown => {
+  const {code = '', message = ''} = error as {code?: string; message?: string};
+  const refused = /^(E[A-Z]+|28P01|28000|3D000|53300)$/.test(code) || /timeout|terminated/i.test(message);
+  return refused ? unreachable(url, purpose, error) : error;
+};
+
 const unreachable = (url: string, purpose: string, error: unknown): UpstreamUnreachable => {
   const {code, message} = error as {code?: string; message?: string};
   const hint =
