@@ -1,0 +1,17 @@
+import {readFileSync} from 'node:fs';
+import {expect, test} from 'vitest';
+import {errorsPage, optionsPage} from './helpers/docs-pages.ts';
+
+test.each([
+  ['src/config/OPTIONS.md', optionsPage],
+  ['src/ERRORS.md', errorsPage],
+])('%s is what the code says; `npm run docs` writes it', (file, page) => {
+  expect(readFileSync(file, 'utf8')).toBe(page());
+});
+
+test('every file that the README links to is there', () => {
+  const readme = readFileSync('README.md', 'utf8');
+  const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(match => match[1]!);
+  expect(links.length).toBeGreaterThan(3);
+  for (const link of links) expect(() => readFileSync(link), link).not.toThrow();
+});
