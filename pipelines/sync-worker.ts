@@ -7,7 +7,7 @@ import {CatchUpReader} from '../src/cvr/catch-up.ts';
 import {RowJournal} from '../src/cvr/journal.ts';
 import {CvrLoader} from '../src/cvr/load.ts';
 import {ensureCvrSchema} from '../src/cvr/schema.ts';
-import {CvrStore} from '../src/cvr/store.ts';
+import {CvrStore, type LifeSign} from '../src/cvr/store.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
 import {createQueryRegistry, type InspectableRegistry} from '../src/ivm/query-registry.ts';
 import type {Epoch} from '../src/ivm/registry.ts';
@@ -25,6 +25,7 @@ import {transformLocally} from '../src/sync/transform-locally.ts';
 import type {ClientConnection, HandedRequest, MessageHandler, VersionReady} from '../src/sync/types.ts';
 import {Views} from '../src/sync/views.ts';
 import {serveGroup} from './client-group.ts';
+import {housekeeping} from './housekeeping.ts';
 import {createMutations} from './mutations.ts';
 import {advanceQueries} from './query.ts';
 
@@ -124,11 +125,26 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     transform: transformLocally(() => currentPermissions()),
     reached: version => waiting.until(version),
   };
+  let stopping = false;
+  const saveClocks = (ended: Iterable<ClientGroup>): Promise<void> =>
+    store
+      .touch(lifeSigns(ended))
+      .catch(err => log.warn({err}, 'the lifetime of client groups could not be stored'));
+  const tidying = housekeeping({
+    config,
+    log,
+    board,
+    store,
+    cvr: cvrPool,
+    purges: deps.workerIndex === 0,
+    live: () => lifeSigns(groups.values()),
+  }).subscribe();
   const groupOf = (id: string): ClientGroup => {
     let group = groups.get(id);
     if (!group || group.ended) {
       group = new ClientGroup(id, groupDeps, ended => {
         if (groups.get(id) === ended) groups.delete(id);
+        if (!stopping) void saveClocks([ended]);
       });
       groups.set(id, group);
       serveGroup(group, board).subscribe();
@@ -206,9 +222,13 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     refresh: () => registry.refresh(),
     stop: async reason => {
       const rehome = new ProtocolError({kind: 'Rehome', message: reason, origin: 'zeroCache'});
-      for (const group of [...groups.values()]) group.end(rehome);
+      stopping = true;
+      tidying.unsubscribe();
+      const served = [...groups.values()];
+      for (const group of served) group.end(rehome);
       advancing.unsubscribe();
       mutations.stop();
+      await saveClocks(served);
       await journal
         .drain()
         .catch(err => log.warn({err}, 'journaled rows are left to whoever loads them next'));
@@ -217,6 +237,9 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     },
   };
 };
+
+const lifeSigns = (groups: Iterable<ClientGroup>): LifeSign[] =>
+  [...groups].flatMap(group => group.lifeSign() ?? []);
 
 /** Promises of versions that the replica has not reached yet. */
 class Waiting {

@@ -12,6 +12,12 @@ const JOURNAL_ROWS = 100;
 /** Transactions under way at once: the next is prepared and planned while the last is flushed to disk. */
 const MAX_RUNNING = 2;
 
+/** A group that is served, and its TTL clock. */
+export interface LifeSign {
+  readonly clientGroupID: string;
+  readonly ttlClockMs: number;
+}
+
 interface Waiting {
   readonly update: CvrUpdate;
   readonly resolve: () => void;
@@ -53,9 +59,7 @@ export class CvrStore {
   }
 
   /** Tells that groups are alive and where their TTL clocks stand; those that were taken over are left alone. */
-  async touch(
-    groups: readonly {readonly clientGroupID: string; readonly ttlClockMs: number}[],
-  ): Promise<void> {
+  async touch(groups: readonly LifeSign[]): Promise<void> {
     if (groups.length === 0) return;
     const records = groups.map(({clientGroupID, ttlClockMs}) => ({g: clientGroupID, ttlClock: ttlClockMs}));
     await this.#pool.query(this.#sql.touch, [JSON.stringify(records), this.#taskID]);

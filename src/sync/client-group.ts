@@ -1,5 +1,6 @@
 import {Subject} from 'rxjs';
 import type {CatchUp} from '../cvr/catch-up.ts';
+import type {LifeSign} from '../cvr/store.ts';
 import type {Cvr, CvrUpdate} from '../cvr/types.ts';
 import {type CvrVersion, compareVersions, formatVersion, isEmpty} from '../cvr/version.ts';
 import type {QueryGraph} from '../ivm/registry.ts';
@@ -226,6 +227,12 @@ export class ClientGroup {
     this.#planExpiry();
     this.#clients.detachSlow(() => this.wake.next());
     if (this.#inbox.length) this.wake.next();
+  }
+
+  /** null before the view record was loaded or written. */
+  lifeSign(): LifeSign | null {
+    if (!this.#cvr || isEmpty(this.#cvr.version)) return null;
+    return {clientGroupID: this.id, ttlClockMs: this.#clock.now()};
   }
 
   inspect(): GroupInspection {

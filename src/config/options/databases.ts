@@ -30,20 +30,17 @@ export const databaseOptions = {
     garbageCollectionInactivityThresholdHours: number({
       above: 0,
       default: 48,
-      later: 'records of inactive clients are kept',
       about:
         'Hours after which the record of a client that stayed away may be deleted. A client that comes back later starts anew.',
     }),
     garbageCollectionInitialIntervalSeconds: number({
       above: 0,
       default: 60,
-      later: 'records of inactive clients are kept',
       about: 'Seconds between looking for such records. Doubles up to 16 minutes while there are none.',
     }),
     garbageCollectionInitialBatchSize: number({
       ...count,
       default: 25,
-      later: 'records of inactive clients are kept',
       about:
         'Records deleted at a time. Grows by the same number while the backlog grows. 0 switches deletion off.',
     }),
