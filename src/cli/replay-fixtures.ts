@@ -1,7 +1,8 @@
 import {FixtureUnusable} from '../errors.ts';
 import type {Divergence} from '../replay/divergence.ts';
-import {type Fixture, findFixtures, readFixture, type WalCase} from '../replay/fixture.ts';
+import {type Fixture, findFixtures, type QueryCase, readFixture, type WalCase} from '../replay/fixture.ts';
 import type {Outcome} from '../replay/settle.ts';
+import {replayQueryCase} from './replay-query-case.ts';
 import {replayWalCase, type WalCaseOptions} from './replay-wal-case.ts';
 
 export interface ReplayOptions extends WalCaseOptions {
@@ -44,7 +45,7 @@ const replayCase = (fixture: Fixture, options: ReplayOptions): Promise<Outcome> 
     case 'wal':
       return replayWalCase({...fixture, case: fixture.case} satisfies Fixture<WalCase>, options);
     case 'queries':
-      throw new FixtureUnusable(`${fixture.name}: query fixtures are not replayed yet.`);
+      return replayQueryCase({...fixture, case: fixture.case} satisfies Fixture<QueryCase>, options);
   }
 };
 
@@ -58,7 +59,7 @@ const report = (name: string, outcome: Outcome, diff: boolean): string => {
 };
 
 const explain = ({file, line, words, writtenAt, expected, got}: Divergence, diff: boolean): string[] => {
-  const lines = [`    ${file}:${line}: ${words}`];
+  const lines = [`    ${line ? `${file}:${line}` : file}: ${words}`];
   if (!diff) return lines;
   if (writtenAt)
     lines.push(`      last written by the transaction at ${writtenAt} (--until ${writtenAt} stops there)`);

@@ -29,6 +29,7 @@ interface Line {
   readonly fault?: {readonly code?: string};
   readonly version?: string;
   readonly step?: number;
+  readonly query?: number;
   readonly id?: string;
 }
 
@@ -69,11 +70,13 @@ export const describeLine = (text: string, keys: TableKeys): LineIdentity => {
     };
   }
   if (line.step !== undefined) {
-    const at = line.step === 0 ? 'hydration' : `step ${line.step}`;
+    const step = line.step === 0 ? 'hydration' : `step ${line.step}`;
+    if (line.query === undefined) return {id: step, noun: step, place: step, field: plain};
+    const at = `${step}, query ${line.query}`;
     const row = line.id === undefined ? '' : `, row ${line.id}`;
     return {
-      id: `step ${line.step} ${line.id ?? ''}`,
-      noun: line.id === undefined ? at : `${at}: the change of row ${line.id}`,
+      id: at + row,
+      noun: line.id === undefined ? `${at}: the failure` : `${at}: the change of row ${line.id}`,
       place: at + row,
       field: path => (path.startsWith('put.') ? `column ${path.slice(4)}` : path),
     };

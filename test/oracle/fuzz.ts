@@ -1,13 +1,13 @@
-import {mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import fc from 'fast-check';
+import {writeQueryFixture} from '../../src/replay/query-fixture.ts';
 import {type Genome, genome, interpret} from './genome.ts';
 import {runCase} from './run-case.ts';
 
 /**
  * `npm run fuzz -- --minutes 30 [--seed N]`: rounds of random cases until the time is over. A counterexample is shrunk,
- * written under `fixtures/queries` and ends the run with exit code 1.
+ * written under `fixtures/queries` for `fixture-replay`, and ends the run with exit code 1.
  */
 const {values} = parseArgs({options: {minutes: {type: 'string', default: '1'}, seed: {type: 'string'}}});
 const endAtMs = Date.now() + Number(values.minutes) * 60_000;
@@ -29,11 +29,7 @@ for (;;) {
   if (result.failed && result.counterexample) {
     const [found] = result.counterexample as [Genome];
     const dir = join('fixtures', 'queries', `fuzz-${seed}`);
-    mkdirSync(dir, {recursive: true});
-    writeFileSync(
-      join(dir, 'case.json'),
-      `${JSON.stringify({genome: found, case: interpret(found)}, null, 2)}\n`,
-    );
+    writeQueryFixture(dir, `a counterexample of seed ${seed}`, interpret(found));
     const {message} = (result.errorInstance ?? {}) as {message?: string};
     process.stdout.write(`seed ${seed}: counterexample after ${runs} cases: ${message}\nwritten to ${dir}\n`);
     process.exit(1);
