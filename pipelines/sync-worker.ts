@@ -82,6 +82,8 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     appID: config.app.id,
     log,
     slowHydrateMs: config.log.slowHydrateThreshold,
+    yieldMs: Math.max(2, config.yieldThresholdMs),
+    usePlanner: config.enableQueryPlanner,
     lingerRows: LINGER_ROWS,
   });
   const permissions = new PermissionsCache(() => registry.permissionsRow());

@@ -3,24 +3,48 @@ import type {GraphInspection} from '../observe/inspection.ts';
 import type {Snapshot} from '../replica/snapshots.ts';
 import type {TableSpec} from '../replica/table-spec.ts';
 import type {AST} from '../zql/ast.ts';
-import {allNodes, planQuery} from '../zql/plan.ts';
+import {allNodes, type NodePlan, planQuery} from '../zql/plan.ts';
+import {type Choice, chooseAccess} from '../zql/planner.ts';
 import type {RowChange} from './changes.ts';
 import {buildNode, emptyDiff, type Node, type NodeDiff, nodesOf, replaceKey, type Touched} from './node.ts';
-import {ROOT_KEY} from './node-rows.ts';
-import {exists} from './operators/exists.ts';
+import {type NodeSql, ROOT_KEY} from './node-rows.ts';
+import {exists, TooManyRows} from './operators/exists.ts';
 import {filter} from './operators/filter.ts';
 import {applyShift, type DemandShift, noShift, shiftDemand} from './operators/join.ts';
 import {source} from './operators/source.ts';
-import {readWindow, take} from './operators/take.ts';
+import {take, toEnd} from './operators/take.ts';
+import {planLines, sorts} from './plan-lines.ts';
 import type {PresentRow, PrimaryKeys, QueryGraph, RowDiff} from './registry.ts';
 import type {Routes} from './routes.ts';
 import type {RowId} from './row-id.ts';
+import {readStatistics} from './statistics.ts';
 
 /** The changes of one step that were routed to a graph. */
 export interface GraphStep {
   readonly changes: readonly RowChange[];
   readonly snapshot: Snapshot;
+  readonly tables: ReadonlyMap<string, TableSpec>;
 }
+
+export interface GraphInit {
+  readonly id: string;
+  readonly text: string;
+  readonly ast: AST;
+  readonly keys: PrimaryKeys;
+  readonly routes: Routes<Graph>;
+  /** Choose the ways of hydration from statistics, or leave it to SQLite. */
+  readonly usePlanner: boolean;
+}
+
+/** A root of the graph with the way it is read: the query itself, and the companions of its scalar subqueries. */
+interface Root {
+  readonly node: Node;
+  readonly choice: Choice;
+}
+
+/** Rows kept beyond the limit where replacing one means a new search: a share of the limit, within these. */
+const LEAST_RESERVE = 10;
+const MOST_RESERVE = 200;
 
 /**
  * A query's operators with their state. Per step: source and exists find the touched rows bottom-up, then filter or take
@@ -35,29 +59,23 @@ export class Graph implements QueryGraph {
   advances = 0;
   advanceMs = 0;
   changesOut = 0;
-  readonly #keys: PrimaryKeys;
-  readonly #routes: Routes<Graph>;
-  #root: Node;
+  rowsTouched = 0;
+  recomputed = 0;
+  readonly #init: GraphInit;
+  #roots: readonly Root[] = [];
+  /** Only then do changes reach it. */
+  #joined = false;
   #rows = new Map<RowId, {row: PresentRow; count: number}>();
   #before = new Map<RowId, PresentRow | null>();
   #list: readonly PresentRow[] | null = null;
   #signature: string | null = null;
 
-  /** Hydrates. @throws QueryError, or whatever SQLite says of a row (an unsafe integer, broken JSON). */
-  constructor(
-    init: {id: string; text: string; ast: AST; keys: PrimaryKeys; routes: Routes<Graph>},
-    tables: ReadonlyMap<string, TableSpec>,
-    snapshot: Snapshot,
-  ) {
+  /** Empty; `hydrate` fills it, `join` lets changes reach it. */
+  constructor(init: GraphInit) {
     this.id = init.id;
     this.text = init.text;
     this.ast = init.ast;
-    this.#keys = init.keys;
-    this.#routes = init.routes;
-    this.#root = this.#build(tables);
-    this.#hydrate(snapshot);
-    this.#before.clear();
-    this.#routes.add(this, this.#root.plan);
+    this.#init = init;
   }
 
   get size(): number {
@@ -90,57 +108,71 @@ export class Graph implements QueryGraph {
   }
 
   uses(table: string): boolean {
-    return [...allNodes(this.#root.plan)].some(node => node.table.name === table);
+    return this.#roots.some(({node}) => [...allNodes(node.plan)].some(plan => plan.table.name === table));
+  }
+
+  /**
+   * Reads the query's rows. Yields where it may be interrupted; the snapshot must stay until the end. The busy time is
+   * the caller's to measure. @throws QueryError, or whatever SQLite says of a row (an unsafe integer, broken JSON).
+   */
+  *hydrate(tables: ReadonlyMap<string, TableSpec>, snapshot: Snapshot): Generator<void, void> {
+    this.#leaveRoutes();
+    this.#rows = new Map();
+    this.#roots = this.#build(tables, snapshot);
+    for (const {node} of this.#roots) {
+      const diff = emptyDiff();
+      const rows = yield* node.sql.ofRoot(snapshot, node.window?.capacity ?? node.plan.limit);
+      node.window?.fill(rows);
+      replaceKey(node, ROOT_KEY, node.window?.first() ?? rows, diff);
+      yield* this.#descend(node, snapshot, diff);
+    }
+    this.#before.clear();
+    this.#list = null;
+    this.#signature = null;
+  }
+
+  /** From now on changes are routed here. */
+  join(): void {
+    const {routes} = this.#init;
+    this.#joined = true;
+    for (const {node} of this.#roots) {
+      routes.add(this, node.plan);
+      for (const {plan, demand} of nodesOf(node))
+        if (plan.role === 'related') for (const key of demand.keys()) routes.openDemand(this, plan, key);
+    }
   }
 
   /** One step to the version of `snapshot`. */
-  advance({changes, snapshot}: GraphStep): RowDiff[] {
+  advance(step: GraphStep): RowDiff[] {
     const started = performance.now();
     const byTable = new Map<string, RowChange[]>();
-    for (const change of changes) {
+    for (const change of step.changes) {
       const list = byTable.get(change.table);
       if (list) list.push(change);
       else byTable.set(change.table, [change]);
     }
-    const touched = (node: Node, perNode: Map<Node, Touched>): Touched => {
-      const rows = source(node, byTable);
-      exists(node, rows, byTable, snapshot, perNode);
-      return rows;
-    };
-    const walk = (node: Node, shift: DemandShift, rows: Touched, perNode: Map<Node, Touched>) => {
-      const diff = emptyDiff();
-      const skip = new Set([...shift.opened, ...shift.closed]);
-      if (node.plan.limit === null) filter(node, rows, skip, snapshot, diff);
-      else take(node, rows, skip, byTable.get(node.plan.table.name) ?? [], snapshot, diff);
-      applyShift(node, shift, snapshot, diff);
-      this.#emit(diff);
-      for (const [i, child] of node.emitted.entries()) {
-        const childShift = this.#shift(child, i, diff);
-        const known = perNode.get(child);
-        if (known) walk(child, childShift, known, perNode);
-        else {
-          const own = new Map<Node, Touched>();
-          walk(child, childShift, touched(child, own), own);
-        }
-      }
-    };
-    const perNode = new Map<Node, Touched>();
-    walk(this.#root, noShift(), touched(this.#root, perNode), perNode);
+    this.rowsTouched += step.changes.length;
+    try {
+      for (const {node} of this.#roots) this.#advanceRoot(node, byTable, step.snapshot);
+    } catch (error) {
+      if (!(error instanceof TooManyRows)) throw error;
+      return this.recompute(step.tables, step.snapshot);
+    }
     return this.#finish(started);
   }
 
-  /** Builds the graph anew, for what is cheaper or safer than stepping: a truncated or altered table. */
+  /** Reads the graph anew, where that is cheaper or safer than stepping: a truncated or altered table. */
   recompute(tables: ReadonlyMap<string, TableSpec>, snapshot: Snapshot): RowDiff[] {
     const started = performance.now();
-    const old = this.#rows;
-    this.#leaveRoutes();
-    this.#rows = new Map();
-    this.#root = this.#build(tables);
-    this.#hydrate(snapshot);
-    this.#routes.add(this, this.#root.plan);
-    this.#before = new Map();
-    for (const id of this.#rows.keys()) this.#before.set(id, old.get(id)?.row ?? null);
-    for (const [id, {row}] of old) this.#before.set(id, row);
+    const old = new Map<RowId, PresentRow | null>();
+    for (const [id, {row}] of this.#rows) old.set(id, row);
+    // What the step had changed before it was given up counts from where it began.
+    for (const [id, row] of this.#before) old.set(id, row);
+    this.recomputed++;
+    toEnd(this.hydrate(tables, snapshot));
+    this.join();
+    for (const id of this.#rows.keys()) this.#before.set(id, old.get(id) ?? null);
+    for (const [id, row] of old) if (row) this.#before.set(id, row);
     return this.#finish(started);
   }
 
@@ -161,14 +193,14 @@ export class Graph implements QueryGraph {
         operator: `${kind} ${plan.table.name}`,
         rows,
         keys: node.demand.size,
-        sql: node.sql.text,
+        sql: node.sql.statement.sql,
       });
       if (plan.where) operators.push({depth: depth + 1, operator: 'filter', rows, keys: 0, sql: null});
       if (plan.limit !== null)
         operators.push({depth: depth + 1, operator: `take ${plan.limit}`, rows, keys: 0, sql: null});
       for (const child of new Set([...node.exists, ...node.emitted])) describe(child, depth + 1);
     };
-    describe(this.#root, 0);
+    for (const {node} of this.#roots) describe(node, 0);
     return {
       id: this.id,
       ast: this.ast,
@@ -182,35 +214,60 @@ export class Graph implements QueryGraph {
     };
   }
 
-  #build(tables: ReadonlyMap<string, TableSpec>): Node {
-    const root = buildNode(planQuery(this.ast, tables, this.#keys));
-    root.demand.set(ROOT_KEY, 1);
-    return root;
+  #build(tables: ReadonlyMap<string, TableSpec>, snapshot: Snapshot): Root[] {
+    const {root, companions} = planQuery(this.ast, tables, this.#init.keys);
+    const statistics = readStatistics(snapshot, tables);
+    return [root, ...companions].map(plan => {
+      const choice = chooseAccess(plan, statistics, this.#init.usePlanner);
+      const node = buildNode(plan, choice.access, sql => reserveOf(plan, sql, snapshot));
+      node.demand.set(ROOT_KEY, 1);
+      return {node, choice};
+    });
   }
 
-  #hydrate(snapshot: Snapshot): void {
-    const started = performance.now();
-    const diff = emptyDiff();
-    if (this.#root.plan.limit === null)
-      replaceKey(this.#root, ROOT_KEY, this.#root.sql.ofKeys(snapshot, [ROOT_KEY]).rows, diff);
-    else readWindow(this.#root, snapshot, diff);
-    const down = (node: Node, parentDiff: NodeDiff) => {
-      this.#emit(parentDiff);
+  #advanceRoot(root: Node, byTable: ReadonlyMap<string, RowChange[]>, snapshot: Snapshot): void {
+    const touched = (node: Node, perNode: Map<Node, Touched>): Touched => {
+      const rows = source(node, byTable);
+      exists(node, rows, byTable, snapshot, perNode);
+      return rows;
+    };
+    const walk = (node: Node, shift: DemandShift, rows: Touched, perNode: Map<Node, Touched>) => {
+      const diff = emptyDiff();
+      const skip = new Set([...shift.opened, ...shift.closed]);
+      if (node.plan.limit === null) filter(node, rows, skip, snapshot, diff);
+      else take(node, rows, skip, snapshot, diff);
+      toEnd(applyShift(node, shift, snapshot, diff));
+      this.#emit(diff);
       for (const [i, child] of node.emitted.entries()) {
-        const childDiff = emptyDiff();
-        applyShift(child, this.#shift(child, i, parentDiff), snapshot, childDiff);
-        down(child, childDiff);
+        const childShift = this.#shift(child, i, diff);
+        const known = perNode.get(child);
+        if (known) walk(child, childShift, known, perNode);
+        else {
+          const own = new Map<Node, Touched>();
+          walk(child, childShift, touched(child, own), own);
+        }
       }
     };
-    down(this.#root, diff);
-    this.hydrationMs = performance.now() - started;
+    const perNode = new Map<Node, Touched>();
+    walk(root, noShift(), touched(root, perNode), perNode);
+  }
+
+  /** Emits a node's diff and reads what it demands below. */
+  *#descend(node: Node, snapshot: Snapshot, diff: NodeDiff): Generator<void, void> {
+    this.#emit(diff);
+    for (const [i, child] of node.emitted.entries()) {
+      yield;
+      const childDiff = emptyDiff();
+      yield* applyShift(child, this.#shift(child, i, diff), snapshot, childDiff);
+      yield* this.#descend(child, snapshot, childDiff);
+    }
   }
 
   #shift(child: Node, index: number, diff: NodeDiff): DemandShift {
     const shift = shiftDemand(child, index, diff);
-    if (child.plan.role === 'related') {
-      for (const key of shift.opened) this.#routes.openDemand(this, child.plan, key);
-      for (const key of shift.closed) this.#routes.closeDemand(this, child.plan, key);
+    if (this.#joined && child.plan.role === 'related') {
+      for (const key of shift.opened) this.#init.routes.openDemand(this, child.plan, key);
+      for (const key of shift.closed) this.#init.routes.closeDemand(this, child.plan, key);
     }
     return shift;
   }
@@ -218,7 +275,7 @@ export class Graph implements QueryGraph {
   /** Nets a node's diff into the graph's rows: a row is present as long as any node holds it. */
   #emit(diff: NodeDiff): void {
     const remember = (id: RowId) => {
-      if (!this.#before.has(id)) this.#before.set(id, this.#rows.get(id)?.row ?? null);
+      if (this.#joined && !this.#before.has(id)) this.#before.set(id, this.#rows.get(id)?.row ?? null);
     };
     for (const {row} of diff.added) {
       remember(row.id);
@@ -261,9 +318,19 @@ export class Graph implements QueryGraph {
   }
 
   #leaveRoutes(): void {
-    this.#routes.remove(this, this.#root.plan);
-    for (const node of nodesOf(this.#root))
-      if (node.plan.role === 'related')
-        for (const key of node.demand.keys()) this.#routes.closeDemand(this, node.plan, key);
+    if (!this.#joined) return;
+    this.#joined = false;
+    const {routes} = this.#init;
+    for (const {node} of this.#roots) {
+      routes.remove(this, node.plan);
+      for (const {plan, demand} of nodesOf(node))
+        if (plan.role === 'related') for (const key of demand.keys()) routes.closeDemand(this, plan, key);
+    }
   }
 }
+
+/** None where the next row is found by walking on. */
+const reserveOf = (plan: NodePlan, sql: NodeSql, snapshot: Snapshot): number =>
+  plan.limit && sorts(planLines(snapshot, sql.statement))
+    ? Math.min(MOST_RESERVE, Math.max(LEAST_RESERVE, plan.limit >> 1))
+    : 0;

@@ -2,11 +2,11 @@ import {ident} from '../pg/identifier.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {Snapshot} from '../replica/snapshots.ts';
 import {type SqliteValue, VERSION_COLUMN} from '../replica/table-spec.ts';
-import {compileWhere} from '../zql/compile-condition.ts';
-import {compileOrder, compileStart} from '../zql/compile-order.ts';
+import {type Access, compileWhere, PROBE} from '../zql/compile-condition.ts';
+import {compileAfter, compileOrder, compileStart} from '../zql/compile-order.ts';
 import {type Fragment, join} from '../zql/fragment.ts';
-import {emittedChildren, type NodePlan} from '../zql/plan.ts';
-import {inTuples, keyJson, rowJson, tupleJson, tupleList} from '../zql/wire-sql.ts';
+import {emittedChildren, hasIndexOn, type NodePlan} from '../zql/plan.ts';
+import {joinTuples, keyJson, rowJson, tupleJson, tupleList} from '../zql/wire-sql.ts';
 import type {PresentRow} from './registry.ts';
 import type {RowId} from './row-id.ts';
 
@@ -16,10 +16,17 @@ export interface NodeRow {
   /** Its own correlation key (`[]` at the root) and the key it demands of each emitted child; null = none. */
   readonly key: string;
   readonly childKeys: readonly (string | null)[];
+  /** At a limited root, the stored values of the order's columns as a JSON array; else null. */
+  readonly order: string | null;
 }
 
 /** The one key of a root. */
 export const ROOT_KEY = '[]';
+
+/** Rows read between two points at which a hydration may be interrupted. */
+const CHUNK = 500;
+/** Row ids looked at between two such points. */
+const SCAN_CHUNK = 2000;
 
 /**
  * The statements of one node, compiled once: all present rows of some keys, or those of some touched rows. Whatever
@@ -27,105 +34,150 @@ export const ROOT_KEY = '[]';
  */
 export class NodeSql {
   readonly #plan: NodePlan;
+  /** By key or identity: every EXISTS is probed. */
   readonly #where: Fragment;
+  /** At the root: the way the planner chose. */
+  readonly #rootWhere: Fragment;
   readonly #byKeys: string;
   readonly #byIdentity: string;
+  readonly #byRowid: string;
   readonly #parents: ReadonlyMap<NodePlan, string>;
 
   /** @throws QueryError if a condition does not fit its columns. */
-  constructor(plan: NodePlan) {
+  constructor(plan: NodePlan, access: Access = PROBE) {
     this.#plan = plan;
-    const alias = plan.limit !== null && plan.role !== 'root' ? 'i' : 't';
-    this.#where = join([compileWhere(plan, alias), compileStart(plan, alias)], ' AND ');
-    this.#byKeys = this.#compileByKeys();
-    const touched = compileWhere(plan, 't');
-    const start = compileStart(plan, 't');
-    this.#byIdentity = `${select(plan)} FROM ${ident(plan.table.name)} t WHERE ${inTuples(plan.key, 't')} AND ${touched.sql} AND ${start.sql}`;
+    const name = ident(plan.table.name);
+    this.#where = join([compileWhere(plan, 't'), compileStart(plan, 't')], ' AND ');
+    this.#rootWhere = join([compileWhere(plan, 't', access), compileStart(plan, 't')], ' AND ');
+    this.#byIdentity = `${select(plan)} FROM json_each(?) k CROSS JOIN ${name} t ON ${joinTuples(plan.key, 't')} WHERE ${this.#where.sql}`;
+    this.#byRowid = `${select(plan)} FROM json_each(?) k CROSS JOIN ${name} t ON t.rowid = k.value`;
+    this.#byKeys = plan.role === 'root' ? this.#rootSql(this.#rootWhere) : this.#compileByKeys();
     this.#parents = new Map(
       plan.exists.map(child => [
         child,
         `SELECT ${tupleJson(plan.table, plan.key, 't')}, ${tupleJson(plan.table, plan.childField.length ? plan.childField : plan.key, 't')}
-         FROM ${ident(plan.table.name)} t WHERE ${inTuples(child.parentField, 't')}`,
+         FROM json_each(?) k CROSS JOIN ${name} t ON ${joinTuples(child.parentField, 't')} LIMIT ?`,
       ]),
     );
   }
 
-  /** For `inspect-pipeline`. */
-  get text(): string {
-    return this.#byKeys;
+  /** How the node's rows are found at first: row ids at the root, rows below. With its parameters but for the keys. */
+  get statement(): Fragment {
+    return this.#plan.role === 'root'
+      ? {sql: `${this.#byKeys} LIMIT ?`, params: [...this.#rootWhere.params, this.#plan.limit ?? -1]}
+      : {sql: this.#byKeys, params: ['[]', ...this.#where.params]};
   }
 
-  /** All rows present for the keys (one key, `ROOT_KEY`, at the root). */
-  ofKeys(
+  /**
+   * The root's first rows in order, at most `limit`, optionally only those after a position. Yields where it may be
+   * interrupted; the snapshot must stay as it is until it ends.
+   */
+  *ofRoot(
     snapshot: Snapshot,
-    keys: Iterable<string>,
-  ): {rows: NodeRow[]; bound: readonly SqliteValue[] | null} {
-    const {role, limit} = this.#plan;
-    if (limit === 0) return {rows: [], bound: null};
-    // The keys come first in both texts, the plain and the lateral one.
-    const params = role === 'root' ? this.#where.params : [tupleList(keys), ...this.#where.params];
-    const raw = this.#raw(snapshot, this.#byKeys, params);
-    return {rows: this.#rows(raw), bound: role === 'root' && limit !== null ? bound(raw.at(-1)) : null};
+    limit: number | null,
+    after: readonly SqliteValue[] | null = null,
+  ): Generator<void, NodeRow[]> {
+    if (limit === 0) return [];
+    const where = after
+      ? join([this.#rootWhere, compileAfter(this.#plan, 't', after)], ' AND ')
+      : this.#rootWhere;
+    const sql = `${this.#rootSql(where)} LIMIT ?`;
+    const params = [...where.params, limit ?? -1];
+    let rowids: number[] = [];
+    if (limit !== null && limit <= CHUNK) rowids = snapshot.prepare(sql).pluck().all(params) as number[];
+    else
+      for (const rowid of snapshot.iterate(sql, params)) {
+        rowids.push(rowid as number);
+        if (rowids.length % SCAN_CHUNK === 0) yield;
+      }
+    const rows: NodeRow[] = [];
+    for (let at = 0; at < rowids.length; at += CHUNK) {
+      if (at > 0) yield;
+      this.#read(snapshot, this.#byRowid, [`[${rowids.slice(at, at + CHUNK).join()}]`], rows);
+    }
+    return rows;
+  }
+
+  /** All rows present for the keys of a node below the root. */
+  ofKeys(snapshot: Snapshot, keys: Iterable<string>): NodeRow[] {
+    if (this.#plan.limit === 0) return [];
+    // The keys come first in all forms of the text.
+    return this.#read(snapshot, this.#byKeys, [tupleList(keys), ...this.#where.params]);
   }
 
   /** Which of the touched rows (identity tuples) match now, whatever their key and whether or not inside a window. */
   ofIdentities(snapshot: Snapshot, identities: Iterable<string>): NodeRow[] {
-    return this.#rows(this.#raw(snapshot, this.#byIdentity, [tupleList(identities), ...this.#where.params]));
+    return this.#read(snapshot, this.#byIdentity, [tupleList(identities), ...this.#where.params]);
   }
 
-  /** Identity and correlation key of the rows whose truth may depend on the given keys of an EXISTS child. */
+  /**
+   * Identity and correlation key of the rows whose truth may depend on the given keys of an EXISTS child; null if there
+   * are more than `limit`.
+   */
   parentsOf(
     snapshot: Snapshot,
     child: NodePlan,
     keys: Iterable<string>,
-  ): {identity: string; key: string | null}[] {
-    const rows = snapshot.prepare(this.#parents.get(child)!).raw().all(tupleList(keys)) as [
-      string,
-      string | null,
-    ][];
+    limit: number,
+  ): {identity: string; key: string | null}[] | null {
+    const rows = snapshot
+      .prepare(this.#parents.get(child)!)
+      .raw()
+      .all(tupleList(keys), limit + 1) as [string, string | null][];
+    if (rows.length > limit) return null;
     return rows.map(([identity, key]) => ({identity, key: this.#plan.role === 'root' ? ROOT_KEY : key}));
   }
 
+  #rootSql(where: Fragment): string {
+    const order = this.#plan.limit === null ? '' : compileOrder(this.#plan, 't');
+    return `SELECT t.rowid FROM ${ident(this.#plan.table.name)} t WHERE ${where.sql}${order}`;
+  }
+
   #compileByKeys(): string {
-    const {table, childField, limit, role} = this.#plan;
+    const {table, childField, limit} = this.#plan;
     const name = ident(table.name);
-    const order = compileOrder(this.#plan, role === 'root' || limit === null ? 't' : 'i');
-    if (role === 'root')
-      return `${select(this.#plan)} FROM ${name} t WHERE ${this.#where.sql}${limit === null ? '' : `${order} LIMIT ${limit}`}`;
+    const where = this.#where.sql;
     if (limit === null)
-      return `${select(this.#plan)} FROM ${name} t WHERE ${inTuples(childField, 't')} AND ${this.#where.sql}`;
-    // Per key the first rows only: SQLite walks `limit` index entries per key instead of reading all children.
-    const correlation = childField.map((field, i) => `i.${ident(field)} = k.value->>${i}`).join(' AND ');
-    return `${select(this.#plan)} FROM json_each(?) k JOIN ${name} t ON t.rowid IN
-      (SELECT i.rowid FROM ${name} i WHERE ${correlation} AND ${this.#where.sql}${order} LIMIT ${limit})`;
+      return `${select(this.#plan)} FROM json_each(?) k CROSS JOIN ${name} t ON ${joinTuples(childField, 't')} WHERE ${where}`;
+    const order = compileOrder(this.#plan, 't');
+    // `t` of the inner statement is the candidate, `t` of the outer one the row that is read.
+    if (hasIndexOn(table, childField))
+      // Per key the first rows only: SQLite walks `limit` index entries per key instead of reading all children.
+      return `${select(this.#plan)} FROM json_each(?) k CROSS JOIN ${name} t ON t.rowid IN
+        (SELECT t.rowid FROM ${name} t WHERE ${joinTuples(childField, 't')} AND ${where}${order} LIMIT ${limit})`;
+    const keys = childField.map(field => `t.${ident(field)}`).join(', ');
+    return `${select(this.#plan)} FROM
+      (SELECT t.rowid AS r, row_number() OVER (PARTITION BY ${keys}${order}) AS n
+       FROM ${name} t JOIN json_each(?) k ON ${joinTuples(childField, 't')} WHERE ${where}) w
+      CROSS JOIN ${name} t ON t.rowid = w.r WHERE w.n <= ${limit}`;
   }
 
-  #raw(snapshot: Snapshot, sql: string, params: readonly SqliteValue[]): RawRow[] {
-    return snapshot.prepare(sql).raw().all(params) as RawRow[];
-  }
-
-  #rows(raw: readonly RawRow[]): NodeRow[] {
-    const {table} = this.#plan;
+  #read(snapshot: Snapshot, sql: string, params: readonly SqliteValue[], into: NodeRow[] = []): NodeRow[] {
+    const raw = snapshot.prepare(sql).raw().all(params) as RawRow[];
+    const {table, limit, role} = this.#plan;
     const minVersion = table.minRowVersion;
     const prefix = `${table.name}\0`;
-    return raw.map(([, put, version, keyText, key, ...childKeys]) => ({
-      row: {
-        id: (prefix + keyText!) as RowId,
-        table: table.name,
-        rowVersion: (version! > minVersion ? version! : minVersion) as Version,
-        put: put!,
-      },
-      key: key!,
-      childKeys,
-    }));
+    const isWindow = limit !== null && role === 'root';
+    for (const values of raw)
+      into.push({
+        row: {
+          id: (prefix + values[2]!) as RowId,
+          table: table.name,
+          rowVersion: (values[1]! > minVersion ? values[1]! : minVersion) as Version,
+          put: values[0]!,
+        },
+        key: values[3]!,
+        childKeys: values.length > 5 ? values.slice(5) : NO_KEYS,
+        order: isWindow ? values[4]! : null,
+      });
+    return into;
   }
 }
 
-/** Order columns as JSON (null unless a root window), row, version, identity, own key, key per emitted child. */
-type RawRow = (string | null)[];
+const NO_KEYS: readonly null[] = [];
 
-const bound = (last: RawRow | undefined): readonly SqliteValue[] | null =>
-  last?.[0] ? (JSON.parse(last[0]) as SqliteValue[]) : null;
+/** Row, version, identity, own key, order columns as JSON (null unless a root window), key per emitted child. */
+type RawRow = (string | null)[];
 
 const select = (plan: NodePlan): string => {
   const {table, key, childField} = plan;
@@ -135,5 +187,5 @@ const select = (plan: NodePlan): string => {
     plan.role === 'root' && plan.limit !== null
       ? `json_array(${plan.order.map(([name]) => `t.${ident(name)}`).join(', ')})`
       : 'NULL';
-  return `SELECT ${[order, rowJson(table, 't'), `COALESCE(t.${ident(VERSION_COLUMN)}, '')`, keyJson(table, key, 't'), own, ...children].join(', ')}`;
+  return `SELECT ${[rowJson(table, 't'), `COALESCE(t.${ident(VERSION_COLUMN)}, '')`, keyJson(table, key, 't'), own, order, ...children].join(', ')}`;
 };

@@ -1,8 +1,9 @@
-import type {SqliteValue} from '../replica/table-spec.ts';
+import type {Access} from '../zql/compile-condition.ts';
 import {emittedChildren, type NodePlan} from '../zql/plan.ts';
 import {compileSuperset, type Predicate} from '../zql/predicate.ts';
 import {type NodeRow, NodeSql} from './node-rows.ts';
 import type {RowId} from './row-id.ts';
+import {Window} from './window.ts';
 
 /** One level of a query graph with its state. */
 export interface Node {
@@ -17,8 +18,8 @@ export interface Node {
   readonly present: Map<string, Map<RowId, NodeRow>>;
   /** Rows present at the parent by the key they demand here; at the root always one. */
   readonly demand: Map<string, number>;
-  /** Order columns of the last row of a full window at the root; null if unknown or not full. */
-  bound: readonly SqliteValue[] | null;
+  /** Of a limited root. */
+  readonly window: Window | null;
 }
 
 /** Rows of a node that may have come, gone or changed: identity tuple → correlation keys they had or have. */
@@ -39,8 +40,12 @@ export const touch = (touched: Touched, identity: string, key: string | null): v
   if (key !== null) keys.add(key);
 };
 
-/** Builds the nodes of a plan, empty. @throws QueryError if a condition does not fit its columns. */
-export const buildNode = (plan: NodePlan): Node => {
+/** Builds the nodes of a plan, empty; `reserveOf` tells how many rows a window keeps beyond its limit. @throws QueryError if a condition does not fit its columns. */
+export const buildNode = (
+  plan: NodePlan,
+  access?: Access,
+  reserveOf: (sql: NodeSql) => number = () => 0,
+): Node => {
   const built = new Map<NodePlan, Node>();
   const build = (child: NodePlan): Node => {
     const node = buildNode(child);
@@ -49,15 +54,16 @@ export const buildNode = (plan: NodePlan): Node => {
   };
   const exists = plan.exists.map(build);
   for (const child of plan.related) build(child);
+  const sql = new NodeSql(plan, access);
   return {
     plan,
-    sql: new NodeSql(plan),
+    sql,
     mayMatch: compileSuperset(plan.where),
     exists,
     emitted: emittedChildren(plan).map(child => built.get(child)!),
     present: new Map(),
     demand: new Map(),
-    bound: null,
+    window: plan.role === 'root' && plan.limit !== null ? new Window(plan, reserveOf(sql)) : null,
   };
 };
 

@@ -21,6 +21,10 @@ export interface RegistryOptions {
   readonly log: Log;
   /** Hydrations slower than this many ms are logged. */
   readonly slowHydrateMs: number;
+  /** Ms that hydrations may hold the loop at a time. */
+  readonly yieldMs: number;
+  /** Choose the ways of hydration from statistics, or leave it to SQLite. */
+  readonly usePlanner: boolean;
   /** Rows that graphs without subscribers may hold together before the oldest goes. */
   readonly lingerRows: number;
 }
@@ -39,12 +43,16 @@ class Registry implements InspectableRegistry {
   readonly #timeline: Timeline;
   readonly #routes = new Routes<Graph>();
   readonly #graphs = new Map<string, Graph>();
+  /** Graphs on their way, so that those who ask together wait together. */
+  readonly #hydrating = new Map<string, Promise<Graph>>();
+  readonly #turns = new Turns();
   /** Graphs without references, oldest first. */
   readonly #lingering = new Set<Graph>();
   readonly replicaVersion: Version;
   #tables: Map<string, TableSpec>;
   #permissions: {hash: string; json: string} | null | undefined;
   #nextId = 1;
+  #closed = false;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
@@ -68,12 +76,7 @@ class Registry implements InspectableRegistry {
   async acquire(ast: AST, keys: PrimaryKeys): Promise<QueryGraph> {
     const used = Object.fromEntries([...tablesOf(ast)].sort().map(table => [table, keys[table] ?? null]));
     const text = `${canonicalText(ast)}\n${JSON.stringify(used)}`;
-    let graph = this.#graphs.get(text);
-    if (!graph) {
-      // Hydrations of many queries leave room for sockets and advances between them.
-      await new Promise(resolve => setImmediate(resolve));
-      graph = this.#graphs.get(text) ?? this.#hydrate(text, ast, keys);
-    }
+    const graph = this.#graphs.get(text) ?? (await this.#hydrateOnce(text, ast, keys));
     graph.references++;
     this.#lingering.delete(graph);
     return graph;
@@ -140,6 +143,7 @@ class Registry implements InspectableRegistry {
   }
 
   close(): void {
+    this.#closed = true;
     this.#timeline.close();
   }
 
@@ -193,25 +197,81 @@ class Registry implements InspectableRegistry {
       for (const table of changes.wholeTables) if (graph.uses(table)) whole.add(graph);
     for (const graph of whole) yield [graph, () => graph.recompute(this.#tables, snapshot)];
     for (const [graph, rows] of routed)
-      if (!whole.has(graph)) yield [graph, () => graph.advance({changes: rows, snapshot})];
+      if (!whole.has(graph))
+        yield [graph, () => graph.advance({changes: rows, snapshot, tables: this.#tables})];
   }
 
-  #hydrate(text: string, ast: AST, keys: PrimaryKeys): Graph {
+  #hydrateOnce(text: string, ast: AST, keys: PrimaryKeys): Promise<Graph> {
+    let hydrating = this.#hydrating.get(text);
+    if (!hydrating) {
+      hydrating = this.#hydrate(text, ast, keys).finally(() => this.#hydrating.delete(text));
+      this.#hydrating.set(text, hydrating);
+    }
+    return hydrating;
+  }
+
+  /**
+   * Hydrates in slices on a snapshot of its own while the other graphs go on, then catches up with them in one step of
+   * its own and joins.
+   */
+  async #hydrate(text: string, ast: AST, keys: PrimaryKeys): Promise<Graph> {
+    const graph = new Graph({
+      id: `g${this.#nextId++}`,
+      text,
+      ast,
+      keys,
+      routes: this.#routes,
+      usePlanner: this.#options.usePlanner,
+    });
+    await this.#turns.next();
     try {
-      const graph = new Graph(
-        {id: `g${this.#nextId++}`, text, ast, keys, routes: this.#routes},
-        this.#tables,
-        this.#timeline.current,
-      );
-      this.#graphs.set(text, graph);
-      if (graph.hydrationMs > this.#options.slowHydrateMs)
-        this.#options.log.warn(
-          {graph: graph.id, ms: Math.round(graph.hydrationMs), rows: graph.size, ast},
-          'slow query hydration',
-        );
-      return graph;
+      while (!(await this.#hydrateAt(graph))) graph.hydrationMs = 0;
     } catch (error) {
       throw asQueryError(error);
+    }
+    this.#graphs.set(text, graph);
+    // Until it is acquired it counts as lingering: whoever waits for it takes it from there in the same turn.
+    this.#lingering.add(graph);
+    if (graph.hydrationMs > this.#options.slowHydrateMs)
+      this.#options.log.warn(
+        {graph: graph.id, ms: Math.round(graph.hydrationMs), rows: graph.size, ast},
+        'slow query hydration',
+      );
+    return graph;
+  }
+
+  /** @returns false if the tables changed meanwhile. */
+  async #hydrateAt(graph: Graph): Promise<boolean> {
+    const {snapshot, release} = this.#timeline.hold();
+    const tables = this.#tables;
+    const steps = graph.hydrate(tables, snapshot);
+    try {
+      for (;;) {
+        const started = performance.now();
+        let done: boolean;
+        do done = steps.next().done === true;
+        while (!done && performance.now() - started < this.#options.yieldMs);
+        graph.hydrationMs += performance.now() - started;
+        if (done) break;
+        await this.#turns.next();
+        if (this.#closed) throw new QueryError('The worker is stopping.');
+      }
+      const {current} = this.#timeline;
+      if (current.version > snapshot.version) {
+        const changes = readChanges(snapshot, current, snapshot.version, this.#tables, table =>
+          graph.uses(table),
+        );
+        if (changes.schemaChanged) return false;
+        if ([...changes.wholeTables].some(table => graph.uses(table))) graph.recompute(this.#tables, current);
+        else {
+          graph.join();
+          graph.advance({changes: changes.rows, snapshot: current, tables: this.#tables});
+        }
+      } else graph.join();
+      return true;
+    } finally {
+      steps.return();
+      release();
     }
   }
 
@@ -219,6 +279,16 @@ class Registry implements InspectableRegistry {
     graph.close();
     this.#lingering.delete(graph);
     this.#graphs.delete(graph.text);
+  }
+}
+
+/** One slice of work per turn of the loop, first come first served, so that sockets and advances come in between. */
+class Turns {
+  #last: Promise<void> = Promise.resolve();
+
+  next(): Promise<void> {
+    this.#last = this.#last.then(() => new Promise(resolve => setImmediate(resolve)));
+    return this.#last;
   }
 }
 

@@ -14,12 +14,13 @@ export const rowKeyText = (columns: readonly string[], values: readonly SqliteVa
 
 /**
  * Writes the by-version index of changed rows that workers advance by (replication.md §5.1). At most one entry per row,
- * the latest; `pos` restarts with each version, −1 for entries that concern a whole table.
+ * the latest; `pos` restarts with each version and is negative for entries that concern a whole table.
  */
 export class ChangeLogWriter {
   readonly #write: Statement;
   #version: Version = '';
   #pos = 0;
+  #wholePos = -1;
 
   constructor(db: Database) {
     this.#write = db.prepare(
@@ -28,7 +29,10 @@ export class ChangeLogWriter {
   }
 
   begin(version: Version): void {
-    if (version !== this.#version) this.#pos = 0;
+    if (version !== this.#version) {
+      this.#pos = 0;
+      this.#wholePos = -1;
+    }
     this.#version = version;
   }
 
@@ -41,10 +45,10 @@ export class ChangeLogWriter {
   }
 
   truncate(table: string): void {
-    this.#write.run(this.#version, -1, table, this.#version, 't');
+    this.#write.run(this.#version, this.#wholePos--, table, this.#version, 't');
   }
 
   reset(table: string): void {
-    this.#write.run(this.#version, -1, table, this.#version, 'r');
+    this.#write.run(this.#version, this.#wholePos--, table, this.#version, 'r');
   }
 }

@@ -2,25 +2,37 @@ import type {Database, Statement} from 'better-sqlite3';
 import type {Version} from '../pg/lsn.ts';
 import {openReader} from './open.ts';
 import {StatementCache} from './statement-cache.ts';
+import type {SqliteValue} from './table-spec.ts';
 
 /** A read-only view of the replica at one version. Valid until the timeline lets go of it. */
 export interface Snapshot {
   readonly version: Version;
   readonly db: Database;
   prepare(sql: string): Statement;
+  /** First column of each row, one by one; other statements may run in between. Must be run to its end or returned. */
+  iterate(sql: string, params: readonly SqliteValue[]): IterableIterator<unknown>;
+}
+
+/** A snapshot that stays as it is until it is released. */
+export interface Held {
+  readonly snapshot: Snapshot;
+  release(): void;
 }
 
 /**
- * Two connections that leapfrog: one stays at the version served, the other steps to the head; between the two the
- * changes are computed (replication.md §5.3). Never writes. While idle only one snapshot is held.
+ * Connections that leapfrog: one stays at the version served, another steps to the head; between the two the changes
+ * are computed (replication.md §5.3). Never writes. While idle only one snapshot is held. Whoever needs longer than one
+ * turn of the loop holds a snapshot; the timeline goes on beside it.
  */
 export class Timeline {
-  readonly #connections: readonly [Connection, Connection];
+  readonly #file: string;
+  readonly #idle: Connection[] = [];
   #current: Connection;
+  #peeked: Connection | null = null;
 
   constructor(file: string) {
-    this.#connections = [new Connection(file), new Connection(file)];
-    this.#current = this.#connections[0];
+    this.#file = file;
+    this.#current = new Connection(file);
     this.#current.begin();
   }
 
@@ -30,28 +42,51 @@ export class Timeline {
 
   /** A snapshot of the head beside the current one. Either `commit` or `abandon` it before the next call. */
   peek(): Snapshot {
-    const other = this.#other();
-    other.begin();
-    return other;
+    this.#peeked = this.#idle.pop() ?? new Connection(this.#file);
+    this.#peeked.begin();
+    return this.#peeked;
   }
 
   /** The peeked snapshot becomes the current one; the old one is let go. */
   commit(): void {
     const old = this.#current;
-    this.#current = this.#other();
-    old.end();
+    this.#current = this.#peeked!;
+    this.#peeked = null;
+    this.#leave(old);
   }
 
   abandon(): void {
-    this.#other().end();
+    const peeked = this.#peeked!;
+    this.#peeked = null;
+    this.#leave(peeked);
+  }
+
+  /** The current snapshot, kept for as long as the caller wants it. */
+  hold(): Held {
+    const connection = this.#current;
+    connection.holds++;
+    let held = true;
+    return {
+      snapshot: connection,
+      release: () => {
+        if (!held) return;
+        held = false;
+        connection.holds--;
+        if (connection !== this.#current) this.#leave(connection);
+      },
+    };
   }
 
   close(): void {
-    for (const connection of this.#connections) connection.close();
+    for (const connection of [this.#current, ...this.#idle]) connection.close();
   }
 
-  #other(): Connection {
-    return this.#current === this.#connections[0] ? this.#connections[1] : this.#connections[0];
+  #leave(connection: Connection): void {
+    if (connection.holds > 0) return;
+    connection.end();
+    // More than one spare was only needed while others were held.
+    if (this.#idle.length < 1) this.#idle.push(connection);
+    else connection.close();
   }
 }
 
@@ -59,6 +94,8 @@ class Connection implements Snapshot {
   readonly db: Database;
   readonly #statements: StatementCache;
   #version: Version = '';
+  /** How many users need it beyond this turn of the loop. */
+  holds = 0;
 
   constructor(file: string) {
     this.db = openReader(file);
@@ -93,6 +130,11 @@ class Connection implements Snapshot {
 
   prepare(sql: string): Statement {
     return this.#statements.get(sql);
+  }
+
+  iterate(sql: string, params: readonly SqliteValue[]): IterableIterator<unknown> {
+    // Of its own: a statement that is being iterated cannot serve anybody else.
+    return this.db.prepare(sql).pluck().iterate(params);
   }
 
   close(): void {

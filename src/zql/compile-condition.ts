@@ -8,12 +8,25 @@ import {columnOf, comparable, type NodePlan} from './plan.ts';
 
 type Scalar = string | number | boolean;
 
+/** How the rows of a condition are to be found. */
+export interface Access {
+  /** EXISTS children whose keys are listed first, `p.k IN (SELECT …)`; the others are probed for each row. */
+  readonly flipped: ReadonlySet<NodePlan>;
+  /** Of `flipped`: those that only test rows found by other means. */
+  readonly tested: ReadonlySet<NodePlan>;
+  /** Columns of the node's own table whose indexes must not be used. */
+  readonly unindexed: ReadonlySet<string>;
+}
+
+/** Every EXISTS probed by key: right for few rows. */
+export const PROBE: Access = {flipped: new Set(), tested: new Set(), unindexed: new Set()};
+
 /**
  * `where` of a node as SQL over the table alias `alias`, EXISTS included. Truth is two-valued: unknown is false, as in a
  * positive WHERE (zql.md §1.2, §4.2). Literals are bound, so that queries differing in them share their text.
  * @throws QueryError for an operand of the wrong type.
  */
-export const compileWhere = (node: NodePlan, alias: string): Fragment => {
+export const compileWhere = (node: NodePlan, alias: string, access: Access = PROBE): Fragment => {
   let nextExists = 0;
   const compile = (condition: Condition): Fragment => {
     switch (condition.type) {
@@ -26,18 +39,22 @@ export const compileWhere = (node: NodePlan, alias: string): Fragment => {
       case 'correlatedSubquery': {
         const child = node.exists[nextExists++];
         if (!child) throw new PipelineBug('an EXISTS without its node');
-        const test = compileExists(child, alias);
-        return condition.op === 'EXISTS' ? test : wrap('NOT ', test, '');
+        const test = access.flipped.has(child)
+          ? compileMembership(child, alias, access)
+          : compileExists(child, alias, access);
+        if (condition.op === 'EXISTS') return test;
+        // A null key is in no list, and SQL would not know.
+        return access.flipped.has(child) ? wrap('NOT COALESCE(', test, ', 0)') : wrap('NOT ', test, '');
       }
       case 'simple':
-        return compileSimple(node, condition, alias);
+        return compileSimple(node, condition, alias, access.unindexed);
     }
   };
   return node.where ? compile(node.where) : TRUE;
 };
 
 /** `EXISTS (…)` of a child for a row of its parent. Null keys match nothing, as SQL's `=` has it. */
-const compileExists = (child: NodePlan, parentAlias: string): Fragment => {
+const compileExists = (child: NodePlan, parentAlias: string, access: Access): Fragment => {
   if (child.limit === 0) return FALSE;
   const alias = `${parentAlias}x${child.index}`;
   const correlation = child.childField.map(
@@ -45,17 +62,38 @@ const compileExists = (child: NodePlan, parentAlias: string): Fragment => {
   );
   return wrap(
     `EXISTS (SELECT 1 FROM ${ident(child.table.name)} ${alias} WHERE ${correlation.join(' AND ')} AND `,
-    compileWhere(child, alias),
+    compileWhere(child, alias, {...access, unindexed: PROBE.unindexed}),
     ')',
   );
 };
 
-const compileSimple = (node: NodePlan, {left, op, right}: SimpleCondition, alias: string): Fragment => {
+/** `key IN (SELECT …)`: SQLite lists the child's keys once. Equal to EXISTS where unknown counts as false. */
+const compileMembership = (child: NodePlan, parentAlias: string, access: Access): Fragment => {
+  if (child.limit === 0) return FALSE;
+  const alias = `${parentAlias}x${child.index}`;
+  const plus = access.tested.has(child) ? '+' : '';
+  const keys = child.parentField.map(field => `${plus}${parentAlias}.${ident(field)}`);
+  return wrap(
+    `${keys.length > 1 ? `(${keys.join(', ')})` : keys[0]} IN (SELECT ${child.childField
+      .map(field => `${alias}.${ident(field)}`)
+      .join(', ')} FROM ${ident(child.table.name)} ${alias} WHERE `,
+    compileWhere(child, alias, {...access, unindexed: PROBE.unindexed}),
+    ')',
+  );
+};
+
+const compileSimple = (
+  node: NodePlan,
+  {left, op, right}: SimpleCondition,
+  alias: string,
+  unindexed: ReadonlySet<string>,
+): Fragment => {
   if (left.type === 'static' || right.type === 'static')
     throw new PipelineBug('a static parameter was not bound');
   if (left.type === 'literal') return constantTruth(left.value, op, right.value) ? TRUE : FALSE;
   const column = columnOf(node.table, left.name);
-  const sql = `${alias}.${ident(left.name)}`;
+  // A unary plus keeps SQLite from using an index on the column.
+  const sql = `${unindexed.has(left.name) ? '+' : ''}${alias}.${ident(left.name)}`;
   const {value} = right;
   if (op === 'IS' || op === 'IS NOT') {
     if (Array.isArray(value)) throw new QueryError(`${op} takes a single value, not a list.`);
@@ -93,7 +131,7 @@ const compileSimple = (node: NodePlan, {left, op, right}: SimpleCondition, alias
       checkPattern(value);
       if (op === 'LIKE' || op === 'NOT LIKE') return fragment(`${sql} ${op} ? ESCAPE '\\'`, value);
       return fragment(
-        `zs_lower(${sql}) ${op === 'ILIKE' ? 'LIKE' : 'NOT LIKE'} ? ESCAPE '\\'`,
+        `zs_lower(${alias}.${ident(left.name)}) ${op === 'ILIKE' ? 'LIKE' : 'NOT LIKE'} ? ESCAPE '\\'`,
         value.toLowerCase(),
       );
     }

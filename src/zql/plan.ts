@@ -28,13 +28,25 @@ export interface NodePlan {
   readonly related: readonly NodePlan[];
   /** Of its own `where`, at any depth of and/or, in the order in which they occur. */
   readonly exists: readonly NodePlan[];
+  /** An EXISTS node of NOT EXISTS. */
+  readonly negated: boolean;
+  /** What the query says of where an EXISTS begins; undefined: the planner chooses. */
+  readonly flip: boolean | undefined;
+}
+
+/** A query's levels. */
+export interface QueryPlan {
+  readonly root: NodePlan;
+  /** Rows of scalar subqueries, each a root of its own: synced whether or not a row of the query meets them (zql.md §1.8). */
+  readonly companions: readonly NodePlan[];
 }
 
 /**
  * Resolves an AST against the replica's tables. @throws QueryError naming the unknown table or column, or what is wrong.
  */
-export const planQuery = (ast: AST, tables: ReadonlyMap<string, TableSpec>, keys: PrimaryKeys): NodePlan => {
+export const planQuery = (ast: AST, tables: ReadonlyMap<string, TableSpec>, keys: PrimaryKeys): QueryPlan => {
   let index = 0;
+  const companions: AST[] = [];
 
   const node = (
     ast: AST,
@@ -42,6 +54,7 @@ export const planQuery = (ast: AST, tables: ReadonlyMap<string, TableSpec>, keys
     correlation: CorrelatedSubquery['correlation'] | null,
     parent: TableSpec | null,
     emitted: boolean,
+    condition?: ExistsCondition,
   ): NodePlan => {
     const table = tableOf(ast.table, tables);
     const key = keys[ast.table] ?? table.keys[0];
@@ -64,16 +77,17 @@ export const planQuery = (ast: AST, tables: ReadonlyMap<string, TableSpec>, keys
     const exists: NodePlan[] = [];
     for (const condition of existsConditions(ast.where)) {
       const {related} = condition;
+      const visible = emitted && related.system !== 'permissions';
+      const scalar = isScalar(condition, tables);
+      if (visible && scalar) companions.push(related.subquery);
       exists.push(
-        node(
-          related.subquery,
-          'exists',
-          related.correlation,
-          table,
-          emitted && related.system !== 'permissions',
-        ),
+        node(related.subquery, 'exists', related.correlation, table, visible && !scalar, condition),
       );
     }
+    // Values of different types are never equal, whatever SQLite makes of `'1' = 1`.
+    const neverMeets = correlation?.childField.some(
+      (name, i) => columnOf(table, name).zqlType !== columnOf(parent!, correlation.parentField[i]!).zqlType,
+    );
     // Of two relationships with the same alias the last one counts, as it does for the client.
     const related = new Map<string, CorrelatedSubquery>();
     if (role !== 'exists')
@@ -88,15 +102,46 @@ export const planQuery = (ast: AST, tables: ReadonlyMap<string, TableSpec>, keys
       emitted,
       where: ast.where,
       start: ast.start,
-      limit: role === 'exists' ? (ast.limit === 0 ? 0 : WITNESSES) : (ast.limit ?? null),
+      limit: neverMeets ? 0 : role === 'exists' ? (ast.limit === 0 ? 0 : WITNESSES) : (ast.limit ?? null),
       order: role === 'exists' ? [] : completeOrder(ast.orderBy, key),
       exists,
       related: [...related.values()].map(child =>
         node(child.subquery, 'related', child.correlation, table, emitted && child.system !== 'permissions'),
       ),
+      negated: condition?.op === 'NOT EXISTS',
+      flip: condition?.flip,
     };
   };
-  return node(ast, 'root', null, null, true);
+  const root = node(ast, 'root', null, null, true);
+  const roots: NodePlan[] = [];
+  // Planning a companion may find further ones below it.
+  for (const {table, where} of companions) roots.push(node({table, where}, 'root', null, null, true));
+  return {root, companions: roots};
+};
+
+/**
+ * Is a `scalar` hint honoured: does the subquery name at most one row by literals, and does one column decide? Otherwise
+ * it is an EXISTS like any other (zql.md §1.8).
+ */
+export const isScalar = (
+  {scalar, related}: ExistsCondition,
+  tables: ReadonlyMap<string, {readonly keys: readonly (readonly string[])[]}>,
+): boolean => {
+  if (!scalar || related.correlation.childField.length !== 1 || related.subquery.limit === 0) return false;
+  const pinned = new Set<string>();
+  const visit = (condition: Condition | undefined) => {
+    if (condition?.type === 'and') condition.conditions.forEach(visit);
+    else if (
+      condition?.type === 'simple' &&
+      condition.op === '=' &&
+      condition.left.type === 'column' &&
+      condition.right.type === 'literal' &&
+      condition.right.value !== null
+    )
+      pinned.add(condition.left.name);
+  };
+  visit(related.subquery.where);
+  return tables.get(related.subquery.table)?.keys.some(key => key.every(name => pinned.has(name))) ?? false;
 };
 
 /** EXISTS and NOT EXISTS of a condition, not those nested in their subqueries. */
@@ -130,6 +175,10 @@ export const comparable = (table: TableSpec, name: string, how: string): ColumnS
     throw new QueryError(`Column "${table.name}.${name}" is JSON and cannot be ${how}.`);
   return column;
 };
+
+/** Can rows be found by these columns without reading the whole table? */
+export const hasIndexOn = (table: TableSpec, columns: readonly string[]): boolean =>
+  table.indexes.some(({columns: [first]}) => first !== undefined && columns.includes(first));
 
 const tableOf = (name: string, tables: ReadonlyMap<string, TableSpec>): TableSpec => {
   const table = tables.get(name);

@@ -67,13 +67,9 @@ export const tupleJson = (table: TableSpec, columns: readonly string[], alias: s
   return `CASE WHEN ${anyNull} THEN NULL ELSE json_array(${values.join(', ')}) END`;
 };
 
-/** `columns` of `alias` are among the tuples of one JSON parameter: an array of arrays. */
-export const inTuples = (columns: readonly string[], alias: string): string => {
-  const names = columns.map(name => `${alias}.${ident(name)}`);
-  return columns.length === 1
-    ? `${names[0]} IN (SELECT value->>0 FROM json_each(?))`
-    : `(${names.join(', ')}) IN (SELECT ${columns.map((_, i) => `value->>${i}`).join(', ')} FROM json_each(?))`;
-};
+/** `columns` of `alias` equal a tuple `k` of `json_each(?)`, a JSON array of arrays. Seeks an index on all columns. */
+export const joinTuples = (columns: readonly string[], alias: string): string =>
+  columns.map((name, i) => `${alias}.${ident(name)} = k.value->>${i}`).join(' AND ');
 
 /** JSON array of tuples already in JSON text. */
 export const tupleList = (tuples: Iterable<string>): string => `[${[...tuples].join()}]`;

@@ -70,6 +70,8 @@ export const testRegistry = (file: string): InspectableRegistry =>
     appID: 'app',
     log: silentLog,
     slowHydrateMs: 1e9,
+    yieldMs: 10,
+    usePlanner: true,
     lingerRows: 0,
   });
 

@@ -67,13 +67,11 @@ export const serverOptions = {
   yieldThresholdMs: number({
     min: 0,
     default: 10,
-    later: 'a query is answered in one go',
     about:
       'Milliseconds a sync worker may spend on one query before others get their turn; at least 2. Smaller is fairer, larger wastes less time on switching.',
   }),
   enableQueryPlanner: flag({
     default: true,
-    later: 'SQLite alone chooses',
     about: 'Choose from the statistics of the replica on which side to begin when a query uses EXISTS.',
   }),
   enableQueryCovering: flag({

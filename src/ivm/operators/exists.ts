@@ -3,10 +3,18 @@ import type {RowChange} from '../changes.ts';
 import {type Node, type Touched, touch} from '../node.ts';
 import {source} from './source.ts';
 
+/** More rows than this are not looked at one by one. */
+const MOST_PARENTS = 5000;
+
+/**
+ * A change concerns so many rows of a graph that reading the graph anew is cheaper. Never leaves the graph.
+ */
+export class TooManyRows extends Error {}
+
 /**
  * Exists: adds to the touched rows of a node those whose EXISTS or NOT EXISTS may have flipped, because a child row with
  * their key came, went or changed (zql.md §3.4, with every affected key taken for flipped). Children first, at any depth.
- * `perNode` receives the touched rows of every EXISTS node on the way.
+ * `perNode` receives the touched rows of every EXISTS node on the way. @throws TooManyRows.
  */
 export const exists = (
   node: Node,
@@ -22,7 +30,9 @@ export const exists = (
     const keys = keysOf(childTouched);
     if (keys.size === 0) continue;
     // Below the root only rows under a demanded key can be present.
-    for (const {identity, key} of node.sql.parentsOf(snapshot, child.plan, keys))
+    const parents = node.sql.parentsOf(snapshot, child.plan, keys, MOST_PARENTS);
+    if (!parents) throw new TooManyRows();
+    for (const {identity, key} of parents)
       if (node.plan.role !== 'related' || (key !== null && node.demand.has(key)))
         touch(touched, identity, key);
   }

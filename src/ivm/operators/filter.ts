@@ -52,7 +52,7 @@ const dropRow = (node: Node, row: NodeRow): void => {
 };
 
 /** The wire identity of a row from its stored identity tuple: they differ in booleans only. */
-const rowIdOf = (plan: NodePlan, identity: string): RowId => {
+export const rowIdOf = (plan: NodePlan, identity: string): RowId => {
   const values = JSON.parse(identity) as JsonValue[];
   const key: Record<string, JsonValue> = {};
   plan.key.forEach((name, i) => {

@@ -37,15 +37,20 @@ export const shiftDemand = (child: Node, childIndex: number, diff: NodeDiff): De
 };
 
 /** Keys per statement: bounds the time one statement may take. */
-const CHUNK = 5000;
+const CHUNK = 500;
 
-/** Join, lower half: rows of closed keys leave, rows of opened keys are read in sets. */
-export const applyShift = (child: Node, shift: DemandShift, snapshot: Snapshot, diff: NodeDiff): void => {
+/** Join, lower half: rows of closed keys leave, rows of opened keys are read in sets. Yields between two sets. */
+export const applyShift = function* (
+  child: Node,
+  shift: DemandShift,
+  snapshot: Snapshot,
+  diff: NodeDiff,
+): Generator<void, void> {
   for (const key of shift.closed) replaceKey(child, key, [], diff);
   const opened = [...shift.opened];
   for (let at = 0; at < opened.length; at += CHUNK) {
-    const keys = opened.slice(at, at + CHUNK);
-    const groups = groupByKey(child.sql.ofKeys(snapshot, keys).rows);
+    if (at > 0) yield;
+    const groups = groupByKey(child.sql.ofKeys(snapshot, opened.slice(at, at + CHUNK)));
     for (const [key, rows] of groups) replaceKey(child, key, rows, diff);
   }
 };
