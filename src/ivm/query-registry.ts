@@ -21,10 +21,10 @@ export interface RegistryOptions {
   readonly log: Log;
   /** Hydrations slower than this many ms are logged. */
   readonly slowHydrateMs: number;
-  /** Ms that hydrations may hold the loop at a time. */
-  readonly yieldMs: number;
-  /** Choose the ways of hydration from statistics, or leave it to SQLite. */
-  readonly usePlanner: boolean;
+  /** Ms that hydrations may hold the loop at a time; 10 unless given. */
+  readonly yieldMs?: number;
+  /** Choose the ways of hydration from statistics (unless given), or leave it to SQLite. */
+  readonly usePlanner?: boolean;
   /** Rows that graphs without subscribers may hold together before the oldest goes. */
   readonly lingerRows: number;
 }
@@ -221,7 +221,7 @@ class Registry implements InspectableRegistry {
       ast,
       keys,
       routes: this.#routes,
-      usePlanner: this.#options.usePlanner,
+      usePlanner: this.#options.usePlanner ?? true,
     });
     await this.#turns.next();
     try {
@@ -245,12 +245,13 @@ class Registry implements InspectableRegistry {
     const {snapshot, release} = this.#timeline.hold();
     const tables = this.#tables;
     const steps = graph.hydrate(tables, snapshot);
+    const {yieldMs = 10} = this.#options;
     try {
       for (;;) {
         const started = performance.now();
         let done: boolean;
         do done = steps.next().done === true;
-        while (!done && performance.now() - started < this.#options.yieldMs);
+        while (!done && performance.now() - started < yieldMs);
         graph.hydrationMs += performance.now() - started;
         if (done) break;
         await this.#turns.next();

@@ -84,6 +84,7 @@ const published = (name: string, body: string): PublishedTable => {
       elementClass: null,
       notNull: /NOT NULL|PRIMARY KEY/.test(part),
       dflt: null,
+      missing: null,
     });
   }
   return {
@@ -92,6 +93,7 @@ const published = (name: string, body: string): PublishedTable => {
     schema: 'public',
     name,
     replicaIdentity: 'd',
+    storage: [],
     columns: columns.map(column => ({
       ...column,
       notNull: column.notNull || primaryKey.includes(column.name),
