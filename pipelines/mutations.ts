@@ -9,7 +9,7 @@ import {limitMutations} from '../src/mutation/limit-mutations.ts';
 import {KeyedLimiter} from '../src/mutation/sliding-window.ts';
 import type {MutationOutcome, MutationRequest} from '../src/mutation/types.ts';
 import type {Log} from '../src/observe/log.ts';
-import {protocolError} from '../src/protocol/error-body.ts';
+import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
 import type {Push} from '../src/protocol/up.ts';
 import type {ClientConnection} from '../src/sync/types.ts';
 
@@ -20,13 +20,16 @@ export interface Mutations {
 }
 
 /** Mutations of one group that share a transaction at most. */
-const BATCH = 50;
+const BATCH = 100;
 
 interface Executed {
   readonly requests: readonly MutationRequest[];
-  /** null: upstream could not be reached; the clients come back with their mutations. */
+  /** null: upstream was busy or out of reach; the clients come back with their mutations. */
   readonly outcomes: readonly MutationOutcome[] | null;
 }
+
+/** A client comes back after about a second instead of the usual five. */
+const COME_BACK_MS = 1000;
 
 /** The chain of writes: push → sliding-window limit → batches per client group → one transaction each → answers. */
 export const createMutations = (deps: {
@@ -39,15 +42,27 @@ export const createMutations = (deps: {
   const {config, log} = deps;
   const {max, windowMs} = config.perUserMutationLimit;
   const limiter = max === undefined ? null : new KeyedLimiter({max, windowMs});
-  const executor = new MutationExecutor(deps.upstream, shardName(config), deps.permissions);
+  const executor = new MutationExecutor({
+    pool: deps.upstream,
+    shard: shardName(config),
+    permissions: deps.permissions,
+    gapsMayClose: Boolean(config.mutate.url?.length),
+  });
+  const refused = new WeakSet<ClientConnection>();
+  const refuse = (connection: ClientConnection, error: ProtocolError): void => {
+    refused.add(connection);
+    connection.fail(error);
+  };
   const stage = stages(deps.board, 'mutations');
   const pushed = new Subject<MutationRequest>();
 
-  const execute = async (requests: readonly MutationRequest[]): Promise<Executed> => {
+  const execute = async (taken: readonly MutationRequest[]): Promise<Executed> => {
+    // What a refused connection sent after the refused mutation comes again with it.
+    const requests = taken.filter(({connection}) => !refused.has(connection));
     try {
-      return {requests, outcomes: await executor.run(requests)};
+      return {requests, outcomes: requests.length ? await executor.run(requests) : []};
     } catch (err) {
-      log.error({err}, 'mutations could not be run upstream');
+      log.warn({err}, 'mutations could not be run upstream; their clients will repeat them');
       return {requests, outcomes: null};
     }
   };
@@ -65,7 +80,10 @@ export const createMutations = (deps: {
         batchByKey(({connection}: MutationRequest) => connection.clientGroupID, BATCH, execute),
         {settles: ({requests}) => requests.length},
       ),
-      stage('answer', tap(answer)),
+      stage(
+        'answer',
+        tap(executed => answer(executed, refuse)),
+      ),
     )
     .subscribe();
 
@@ -98,13 +116,17 @@ export const createMutations = (deps: {
   };
 };
 
-const answer = ({requests, outcomes}: Executed): void => {
+const answer = (
+  {requests, outcomes}: Executed,
+  refuse: (connection: ClientConnection, error: ProtocolError) => void,
+): void => {
   for (const [i, {connection, mutation}] of requests.entries()) {
     const outcome = outcomes?.[i];
-    if (!outcome) connection.close('the upstream database cannot be reached');
+    if (!outcome) refuse(connection, busy());
     else if (outcome.kind === 'failed') connection.fail(protocolError('MutationFailed', outcome.message));
     else if (outcome.kind === 'out-of-order')
-      connection.fail(
+      refuse(
+        connection,
         protocolError(
           'InvalidPush',
           `Push contains unexpected mutation id ${mutation.id} for client ${mutation.clientID}. Expected mutation id ${outcome.expected}.`,
@@ -112,3 +134,13 @@ const answer = ({requests, outcomes}: Executed): void => {
       );
   }
 };
+
+/** Without an error that tells it to wait, a client whose socket closes is back at once. */
+const busy = (): ProtocolError =>
+  new ProtocolError({
+    kind: 'ServerOverloaded',
+    message: 'The upstream database is busy or cannot be reached; nothing is lost.',
+    origin: 'zeroCache',
+    minBackoffMs: COME_BACK_MS,
+    maxBackoffMs: 2 * COME_BACK_MS,
+  });

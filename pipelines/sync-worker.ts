@@ -63,6 +63,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   const upstreamPool = createPool(config.upstream.db, {
     purpose: 'mutations',
     max: perWorker(config.upstream.maxConns, config.upstream.maxConnsPerWorker),
+    pipeline: true,
   });
   const times = new CommitTimes();
   const versions = deps.versions.pipe(

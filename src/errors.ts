@@ -104,6 +104,12 @@ export class FixtureUnusable extends DaemonError {
   readonly recovery = 'stop' satisfies Recovery;
 }
 
+/** M003 — PostgreSQL kept refusing a mutation's transaction because of concurrent changes, or could not be reached. Nothing of the mutation was applied; its client comes back with it after a pause. Many of these point to rows that every client writes, or to an upstream that is down. */
+export class UpstreamBusy extends DaemonError {
+  readonly code = 'M003';
+  readonly recovery = 'reject' satisfies Recovery;
+}
+
 /**
  * C001 — The configuration cannot be used. Each line of the message names an option, what is wrong with it and what to
  * do; all of them are reported at once, and nothing was started. `--help` lists every option.

@@ -1,7 +1,8 @@
-import type pg from 'pg';
 import {Params, whereKey} from '../mutation/crud-sql.ts';
+import type {Statement} from '../mutation/transaction.ts';
 import {type UpstreamTable, type UpstreamTables, upstreamColumn} from '../mutation/upstream-tables.ts';
 import {ident} from '../pg/identifier.ts';
+import type {Queryable} from '../pg/queryable.ts';
 import type {CrudOp} from '../protocol/up.ts';
 import type {AST, Condition, SimpleCondition} from '../zql/ast.ts';
 import {bindCondition, type Claims} from './bind-static.ts';
@@ -9,6 +10,16 @@ import type {Asset, Permissions, Policy} from './permissions.ts';
 import {simplify} from './read-permissions.ts';
 
 type Phase = 'pre' | 'post';
+
+export type OpKind = 'insert' | 'update' | 'delete';
+
+/** A test of one row: it holds for no row, or for those whose `rule` is true. */
+interface RowTest {
+  readonly rule: string;
+  /** FROM and WHERE that find the row. */
+  readonly row: string;
+  readonly values: (string | null)[];
+}
 
 /**
  * Decides write rules by what PostgreSQL holds, inside the mutation's own transaction: before its statements for updates
@@ -21,17 +32,20 @@ export class WritePermissions {
     this.#tables = tables;
   }
 
+  /** True if anyone may do it: there is nothing to test, before or after. */
+  open({op, tableName}: CrudOp, permissions: Permissions): boolean {
+    const rules = permissions.tables[tableName];
+    if (Object.keys(rules?.cell ?? {}).length) return false;
+    const row = rules?.row;
+    const updates = () => isOpen(row?.update?.preMutation) && isOpen(row?.update?.postMutation);
+    if (op === 'upsert') return isOpen(row?.insert) && updates();
+    return op === 'update' ? updates() : isOpen(row?.[op]);
+  }
+
   /** What an operation is for the rules: an upsert of an existing row is an update. */
-  async kindOf(
-    client: pg.ClientBase,
-    op: CrudOp,
-    permissions: Permissions,
-  ): Promise<'insert' | 'update' | 'delete'> {
+  async kindOf(client: Queryable, op: CrudOp, permissions: Permissions): Promise<OpKind> {
     if (op.op !== 'upsert') return op.op;
-    const row = permissions.tables[op.tableName]?.row;
-    const open = (policy: Policy | undefined) => alwaysTrue(policy ?? [], {});
-    if (open(row?.insert) && open(row?.update?.preMutation) && open(row?.update?.postMutation))
-      return 'insert';
+    if (this.open(op, permissions)) return 'insert';
     const table = await this.#tables.get(client, op.tableName);
     const params = new Params(table);
     const {rowCount} = await client.query({
@@ -43,41 +57,74 @@ export class WritePermissions {
 
   /** True if every policy that the operation meets in this phase lets it through. A row that is not there harms nobody. */
   async allows(
-    client: pg.ClientBase,
+    client: Queryable,
     op: CrudOp,
-    kind: 'insert' | 'update' | 'delete',
+    kind: OpKind,
     phase: Phase,
     permissions: Permissions,
     claims: Claims,
   ): Promise<boolean> {
-    if (phase === 'pre' ? kind === 'insert' : kind === 'delete') return true;
+    const test = await this.#test(client, op, kind, phase, permissions, claims);
+    if (test === 'denied') return false;
+    if (!test) return true;
+    const {rows} = await client.query<{allowed: boolean}>({
+      text: `SELECT (${test.rule}) IS TRUE AS allowed ${test.row}`,
+      values: test.values,
+    });
+    return rows.every(({allowed}) => allowed);
+  }
+
+  /** The same as a statement that fails (division by zero) where `allows` is false; null if there is nothing to test. */
+  async assertion(
+    client: Queryable,
+    op: CrudOp,
+    kind: OpKind,
+    phase: Phase,
+    permissions: Permissions,
+    claims: Claims,
+  ): Promise<Statement | 'denied' | null> {
+    const test = await this.#test(client, op, kind, phase, permissions, claims);
+    if (test === 'denied' || !test) return test;
+    return {
+      text: `SELECT 1 / (CASE WHEN (${test.rule}) IS TRUE THEN 1 ELSE 0 END) ${test.row}`,
+      values: test.values,
+    };
+  }
+
+  async #test(
+    client: Queryable,
+    op: CrudOp,
+    kind: OpKind,
+    phase: Phase,
+    permissions: Permissions,
+    claims: Claims,
+  ): Promise<RowTest | 'denied' | null> {
     const rules = permissions.tables[op.tableName];
+    // Without a rule there is nothing to wait for: a forbidden table is not even looked at.
+    if (kind === 'insert' && !rules?.row?.insert?.length) return 'denied';
+    if (phase === 'pre' ? kind === 'insert' : kind === 'delete') return null;
     const row = policyOf(rules?.row, kind, phase);
-    if (!row?.length) return false;
+    if (!row?.length) return 'denied';
     const policies = [row];
     for (const [column, asset] of Object.entries(rules?.cell ?? {})) {
       const policy = policyOf(asset, kind, phase);
       if (policy && (kind !== 'update' || op.value[column] !== undefined)) policies.push(policy);
     }
     const conditions = policies
-      .filter(policy => !alwaysTrue(policy, claims))
+      .filter(policy => !isOpen(policy))
       .map(
         (policy): Condition => ({
           type: 'or',
           conditions: policy.map(([, rule]) => bindCondition(rule, claims)),
         }),
       );
-    if (conditions.length === 0) return true;
+    if (conditions.length === 0) return null;
     const table = await this.#tables.get(client, op.tableName);
     const params = new Params(table);
     const where = whereKey(op, params, 't.');
     const compiler = new RuleCompiler(client, this.#tables, params.values);
     const rule = await compiler.condition({type: 'and', conditions}, table, 't');
-    const {rows} = await client.query<{allowed: boolean}>({
-      text: `SELECT (${rule}) IS TRUE AS allowed FROM ${table.sql} t WHERE ${where}`,
-      values: compiler.values,
-    });
-    return rows.every(({allowed}) => allowed);
+    return {rule, row: `FROM ${table.sql} t WHERE ${where}`, values: compiler.values};
   }
 }
 
@@ -92,19 +139,27 @@ const policyOf = (
       : asset?.update?.postMutation
     : asset?.[kind];
 
-const alwaysTrue = (policy: Policy, claims: Claims): boolean => {
-  const condition = simplify({type: 'or', conditions: policy.map(([, rule]) => bindCondition(rule, claims))});
-  return condition.type === 'and' && condition.conditions.length === 0;
+const openPolicies = new WeakMap<Policy, boolean>();
+
+/** True if the policy lets everyone do everything, whoever it is and whatever the row holds. */
+const isOpen = (policy: Policy | undefined): boolean => {
+  if (!policy?.length) return false;
+  let open = openPolicies.get(policy);
+  if (open === undefined) {
+    const condition = simplify({type: 'or', conditions: policy.map(([, rule]) => rule)});
+    openPolicies.set(policy, (open = condition.type === 'and' && condition.conditions.length === 0));
+  }
+  return open;
 };
 
 /** ZQL conditions as PostgreSQL SQL, with values compared as the wire shows them. */
 class RuleCompiler {
   readonly values: (string | null)[];
-  readonly #client: pg.ClientBase;
+  readonly #client: Queryable;
   readonly #tables: UpstreamTables;
   #aliases = 0;
 
-  constructor(client: pg.ClientBase, tables: UpstreamTables, values: (string | null)[]) {
+  constructor(client: Queryable, tables: UpstreamTables, values: (string | null)[]) {
     this.#client = client;
     this.#tables = tables;
     this.values = values;

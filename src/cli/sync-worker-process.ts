@@ -10,6 +10,8 @@ const workerIndex = Number(process.env[WORKER_INDEX_VARIABLE] ?? 0);
 const parent = parentOf(`syncer-${workerIndex}`);
 const versions = new Subject<VersionReady>();
 let worker: SyncWorker | null = null;
+/** Sockets that the dispatcher may still be reading from, in order; null for one that ended on the way. */
+const arriving: ((() => void) | null)[] = [];
 
 parent.onMessage((message, socket) => {
   switch (message.type) {
@@ -18,10 +20,17 @@ parent.onMessage((message, socket) => {
     case 'refresh':
       return worker?.refresh();
     case 'upgrade':
-      if (!socket) return;
-      if (worker) worker.accept(message.request, socket, Buffer.from(message.head, 'base64'));
-      else socket.destroy();
+      arriving.push(
+        socket
+          ? () => {
+              if (worker) worker.accept(message.request, socket, Buffer.from(message.head, 'base64'));
+              else socket.destroy();
+            }
+          : null,
+      );
       return;
+    case 'handed-over':
+      return void arriving.shift()?.();
     case 'inspect':
       if (worker) parent.send({type: 'inspection', id: message.id, body: worker.inspect(), usage: usage()});
       return;

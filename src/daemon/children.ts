@@ -59,8 +59,10 @@ export class Child {
       socket?.destroy();
       return;
     }
-    if (socket) this.#process.send(message, socket, {}, error => error && socket.destroy());
-    else this.#process.send(message, () => {});
+    if (socket) {
+      this.#process.send(message, socket, {}, error => error && socket.destroy());
+      this.#process.send({type: 'handed-over'} satisfies ToChild, () => {});
+    } else this.#process.send(message, () => {});
   }
 
   /** null if the child does not answer in time. */

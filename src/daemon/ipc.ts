@@ -1,11 +1,16 @@
 import type {ReplicatorInspection, WorkerInspection} from '../observe/inspection.ts';
 import type {HandedRequest, VersionReady} from '../sync/types.ts';
 
-/** Messages from the dispatcher to its children. Sockets travel beside `upgrade`. */
+/**
+ * Messages from the dispatcher to its children. Sockets travel beside `upgrade`. Until the child has confirmed a socket
+ * the dispatcher's copy may still read from it, and what it reads is lost; the channel holds back whatever is sent after
+ * a socket until then. So each `upgrade` is followed by `handed-over`, and only then may the client be answered.
+ */
 export type ToChild =
   | {readonly type: 'version-ready'; readonly ready: VersionReady}
   | {readonly type: 'refresh'}
   | {readonly type: 'upgrade'; readonly request: HandedRequest; readonly head: string}
+  | {readonly type: 'handed-over'}
   | {readonly type: 'inspect'; readonly id: number}
   | {readonly type: 'stop'; readonly reason: string};
 

@@ -2,12 +2,8 @@ import {BadMutation} from '../errors.ts';
 import {ident} from '../pg/identifier.ts';
 import type {CrudOp} from '../protocol/up.ts';
 import {toPgText} from './to-pg.ts';
+import type {Statement} from './transaction.ts';
 import {type UpstreamTable, upstreamColumn} from './upstream-tables.ts';
-
-export interface Statement {
-  readonly text: string;
-  readonly values: readonly (string | null)[];
-}
 
 /** The statement of one operation; null if nothing is left to do (mutations-auth.md §3.4). @throws BadMutation */
 export const crudStatement = (op: CrudOp, table: UpstreamTable): Statement | null => {
@@ -62,3 +58,7 @@ export class Params {
 
 export const whereKey = (op: CrudOp, params: Params, alias = ''): string =>
   op.primaryKey.map(name => `${alias}${ident(name)} = ${params.add(name, op.value[name])}`).join(' AND ');
+
+/** Equal for operations on the same row, as far as their keys are written alike. */
+export const rowKey = (op: CrudOp): string =>
+  JSON.stringify([op.tableName, ...[...op.primaryKey].sort().map(name => [name, op.value[name]])]);

@@ -1,9 +1,13 @@
+import {setTimeout} from 'node:timers/promises';
 import type pg from 'pg';
 import type {Permissions} from '../auth/permissions.ts';
-import {WritePermissions} from '../auth/write-permissions.ts';
-import {DaemonError} from '../errors.ts';
-import {ident} from '../pg/identifier.ts';
-import {crudStatement} from './crud-sql.ts';
+import {type OpKind, WritePermissions} from '../auth/write-permissions.ts';
+import {BadMutation, DaemonError, UpstreamBusy} from '../errors.ts';
+import {crudStatement, rowKey} from './crud-sql.ts';
+import {ID_MISMATCH, MutationIDs} from './last-mutation-id.ts';
+import {type Plan, planStatements} from './plan-statements.ts';
+import {RetryLane} from './retry-lane.ts';
+import {FlightFailed, Flights, inTransaction} from './transaction.ts';
 import type {MutationOutcome, MutationRequest} from './types.ts';
 import {UpstreamTables} from './upstream-tables.ts';
 
@@ -11,51 +15,119 @@ const MAX_ATTEMPTS = 10;
 /** Serialization failure and deadlock: nothing is wrong but the moment. */
 const RETRYABLE = new Set(['40001', '40P01']);
 
+export interface ExecutorDeps {
+  /** In pipeline mode. */
+  readonly pool: pg.Pool;
+  readonly shard: string;
+  readonly permissions: () => Permissions;
+  /** True where an app server takes ids as well: one that is missing now may be committed in a moment. */
+  readonly gapsMayClose: boolean;
+}
+
+const GAP_ATTEMPTS = 3;
+const GAP_PAUSE_MS = 100;
+
 /**
- * Runs CRUD mutations upstream: the client's last mutation id and the data change in one serialisable transaction
- * (mutations-auth.md §3). Waiting mutations share a transaction; if anything goes wrong in it each is run alone, so that
- * they stay independent of each other.
+ * Runs CRUD mutations upstream: the client's last mutation id and the data change in one transaction (mutations-auth.md
+ * §3). Waiting mutations of a client group share a transaction that is sent in one go; if anything in it does not go the
+ * common way, each is run alone and step by step, so that they stay independent of each other.
  */
 export class MutationExecutor {
   readonly #pool: pg.Pool;
-  readonly #shard: string;
+  readonly #flights: Flights;
+  readonly #ids: MutationIDs;
   readonly #permissions: () => Permissions;
+  readonly #gapsMayClose: boolean;
+  readonly #lane = new RetryLane();
   readonly #tables = new UpstreamTables();
   readonly #rules = new WritePermissions(this.#tables);
 
-  constructor(pool: pg.Pool, shard: string, permissions: () => Permissions) {
+  constructor({pool, shard, permissions, gapsMayClose}: ExecutorDeps) {
+    this.#gapsMayClose = gapsMayClose;
     this.#pool = pool;
-    this.#shard = shard;
+    this.#flights = new Flights(pool);
+    this.#ids = new MutationIDs(shard);
     this.#permissions = permissions;
   }
 
-  /** Outcomes in the order of the requests. @throws if upstream cannot be reached: nothing of the rest was applied. */
+  /**
+   * Requests of one client group, in order. @returns outcomes in the same order.
+   * @throws UpstreamBusy, or PostgreSQL's error if it cannot be reached: nothing of the rest was applied.
+   */
   async run(requests: readonly MutationRequest[]): Promise<MutationOutcome[]> {
-    if (requests.length > 1) {
-      const together = await this.#together(requests);
-      if (together) return together;
+    let done: MutationOutcome[] = [];
+    let rest = requests;
+    const together = await this.#together(rest);
+    if (together === 'applied') return rest.map(() => ({kind: 'applied'}));
+    if (together === 'mismatch' && rest.length > 1) {
+      // Usually a client that comes back and repeats what it has not heard of: skip what is done, try the others again.
+      const repeated = await this.#countRepeated(rest);
+      done = rest.slice(0, repeated).map(() => ({kind: 'repeated'}));
+      rest = rest.slice(repeated);
+      if (repeated > 0 && rest.length > 0 && (await this.#together(rest)) === 'applied')
+        return [...done, ...rest.map((): MutationOutcome => ({kind: 'applied'}))];
     }
-    const outcomes: MutationOutcome[] = [];
-    for (const request of requests) outcomes.push(await this.#alone(request));
-    return outcomes;
+    for (const request of rest) done.push(await this.#inTurn(request));
+    return done;
   }
 
-  /** null: something went wrong, nothing was applied. */
-  async #together(requests: readonly MutationRequest[]): Promise<MutationOutcome[] | null> {
-    try {
-      return await this.#transaction(async client => {
-        const outcomes: MutationOutcome[] = [];
-        for (const request of requests) {
-          const outcome = await this.#apply(client, request);
-          if (outcome.kind !== 'applied') throw new NeedsOwnTransaction();
-          outcomes.push(outcome);
-        }
-        return outcomes;
-      });
-    } catch (error) {
-      if (isConnectionLoss(error)) throw error;
-      return null;
+  /** Waits a moment for ids that are taken elsewhere. */
+  async #inTurn(request: MutationRequest): Promise<MutationOutcome> {
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.#alone(request);
+      if (outcome.kind !== 'out-of-order' || !this.#gapsMayClose || attempt >= GAP_ATTEMPTS) return outcome;
+      await setTimeout(GAP_PAUSE_MS);
     }
+  }
+
+  /** All in one flight. `mismatch`: ids are not the next ones; `failed`: anything else. Neither applied anything. */
+  async #together(requests: readonly MutationRequest[]): Promise<'applied' | 'mismatch' | 'failed'> {
+    const claims = this.#ids.claims(requests);
+    if (!claims) return 'mismatch';
+    const plans = await this.#plan(requests);
+    if (!plans) return 'failed';
+    const statements = [...claims, ...plans.flatMap(plan => plan.statements)];
+    const isolation = plans.some(plan => plan.guarded) ? 'SERIALIZABLE' : 'READ COMMITTED';
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const fly = () => this.#flights.fly(isolation, statements);
+        await (attempt === 0 ? fly() : this.#lane.run(attempt, fly));
+        return 'applied';
+      } catch (error) {
+        if (!(error instanceof FlightFailed)) throw error;
+        const {cause, index} = error;
+        if (isConnectionLoss(cause)) throw cause;
+        const code = codeOf(cause);
+        if (RETRYABLE.has(code) && attempt === 0) continue;
+        return code === ID_MISMATCH && index < claims.length ? 'mismatch' : 'failed';
+      }
+    }
+  }
+
+  /** null if one of them cannot be planned ahead. */
+  async #plan(requests: readonly MutationRequest[]): Promise<Plan[] | null> {
+    const permissions = this.#permissions();
+    const plans: Plan[] = [];
+    try {
+      for (const request of requests) {
+        const plan = await planStatements(this.#pool, request, this.#tables, this.#rules, permissions);
+        if (!plan) return null;
+        plans.push(plan);
+      }
+      return plans;
+    } catch (error) {
+      if (error instanceof BadMutation) return null;
+      throw error;
+    }
+  }
+
+  /** How many of the first requests were applied before. */
+  async #countRepeated(requests: readonly MutationRequest[]): Promise<number> {
+    const {clientGroupID} = requests[0]!.connection;
+    const clientIDs = [...new Set(requests.map(({mutation}) => mutation.clientID))];
+    const last = await this.#ids.read(this.#pool, clientGroupID, clientIDs);
+    const fresh = requests.findIndex(({mutation}) => mutation.id > (last.get(mutation.clientID) ?? 0));
+    return fresh < 0 ? requests.length : fresh;
   }
 
   async #alone(request: MutationRequest): Promise<MutationOutcome> {
@@ -63,18 +135,20 @@ export class MutationExecutor {
     let idOnly = false;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; ) {
       try {
-        const outcome = await this.#transaction(async client => {
-          const applied = await this.#apply(client, request, idOnly);
-          // Rolled back by throwing: neither id nor data may stay.
-          if (applied.kind === 'repeated' || applied.kind === 'out-of-order') throw new Undone(applied);
-          if (applied.kind === 'denied' && !idOnly) throw new Undone(applied);
-          return applied;
-        });
-        return failure === null ? (idOnly ? {kind: 'denied'} : outcome) : {kind: 'failed', message: failure};
+        const transact = () =>
+          inTransaction(this.#pool, 'SERIALIZABLE', async client => {
+            const applied = await this.#apply(client, request, idOnly);
+            // Rolled back by throwing: neither id nor data may stay.
+            if (applied.kind !== 'applied') throw new Undone(applied);
+            return applied;
+          });
+        const outcome = await (attempt === 0 ? transact() : this.#lane.run(attempt, transact));
+        if (failure !== null) return {kind: 'failed', message: failure};
+        return idOnly ? {kind: 'denied'} : outcome;
       } catch (error) {
         if (error instanceof Undone && error.outcome.kind !== 'denied') return error.outcome;
         if (error instanceof Undone) idOnly = true;
-        else if (RETRYABLE.has((error as {code?: string}).code ?? '')) attempt++;
+        else if (RETRYABLE.has(codeOf(error))) attempt++;
         else if (idOnly || isConnectionLoss(error)) throw error;
         else {
           // Whether it was the mutation's fault shows when its id alone can be taken.
@@ -84,30 +158,37 @@ export class MutationExecutor {
         }
       }
     }
-    throw new Error('The upstream database kept refusing the transaction for concurrent changes.');
+    throw new UpstreamBusy(`A mutation met concurrent changes ${MAX_ATTEMPTS} times in a row.`);
   }
 
+  /** Step by step, each judged by what it finds. */
   async #apply(
     client: pg.PoolClient,
     {connection, mutation, claims}: MutationRequest,
-    idOnly = false,
+    idOnly: boolean,
   ): Promise<MutationOutcome> {
-    const expected = await this.#takeId(client, connection.clientGroupID, mutation.clientID);
+    const expected = await this.#ids.take(client, connection.clientGroupID, mutation.clientID);
     if (mutation.id < expected) return {kind: 'repeated'};
     if (mutation.id > expected) return {kind: 'out-of-order', expected};
     if (idOnly) return {kind: 'applied'};
     const permissions = this.#permissions();
     const {ops} = mutation.args[0];
-    const kinds: ('insert' | 'update' | 'delete')[] = [];
+    const kinds: OpKind[] = [];
     for (const op of ops) {
       const kind = await this.#rules.kindOf(client, op, permissions);
       kinds.push(kind);
       if (!(await this.#rules.allows(client, op, kind, 'pre', permissions, claims))) return {kind: 'denied'};
-      // Without a rule there is nothing to wait for, and a forbidden table is not even looked at.
-      if (kind === 'insert' && !permissions.tables[op.tableName]?.row?.insert?.length)
-        return {kind: 'denied'};
     }
-    for (const op of ops) {
+    const touched = new Set<string>();
+    for (const [i, op] of ops.entries()) {
+      const row = rowKey(op);
+      if (touched.has(row)) {
+        // An earlier operation may have made the row: only now there is something to judge.
+        const kind = (kinds[i] = await this.#rules.kindOf(client, op, permissions));
+        if (!(await this.#rules.allows(client, op, kind, 'pre', permissions, claims)))
+          return {kind: 'denied'};
+      }
+      touched.add(row);
       const statement = crudStatement(op, await this.#tables.get(client, op.tableName));
       if (statement) await client.query({text: statement.text, values: [...statement.values]});
     }
@@ -116,40 +197,7 @@ export class MutationExecutor {
         return {kind: 'denied'};
     return {kind: 'applied'};
   }
-
-  async #takeId(client: pg.PoolClient, clientGroupID: string, clientID: string): Promise<number> {
-    const {rows} = await client.query<{id: string}>({
-      name: 'zs-take-mutation-id',
-      text: `INSERT INTO ${ident(this.#shard)}."clients" AS current ("clientGroupID", "clientID", "lastMutationID")
-        VALUES ($1, $2, 1) ON CONFLICT ("clientGroupID", "clientID")
-        DO UPDATE SET "lastMutationID" = current."lastMutationID" + 1 RETURNING "lastMutationID" AS id`,
-      values: [clientGroupID, clientID],
-    });
-    return Number(rows[0]!.id);
-  }
-
-  async #transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    const client = await this.#pool.connect();
-    let broken = false;
-    try {
-      await client.query(
-        'BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 60000',
-      );
-      const result = await work(client);
-      await client.query('COMMIT');
-      return result;
-    } catch (error) {
-      await client.query('ROLLBACK').catch(() => {
-        broken = true;
-      });
-      throw error;
-    } finally {
-      client.release(broken);
-    }
-  }
 }
-
-class NeedsOwnTransaction extends Error {}
 
 class Undone extends Error {
   readonly outcome: MutationOutcome;
@@ -160,13 +208,11 @@ class Undone extends Error {
   }
 }
 
-const isConnectionLoss = (error: unknown): boolean => {
-  const code = (error as {code?: string}).code ?? '';
-  return (
-    /^(08|57P|ECONN|EPIPE|ETIMEDOUT|EAI_)/.test(code) ||
-    /Connection terminated|timeout exceeded/.test(String(error))
-  );
-};
+const codeOf = (error: unknown): string => (error as {code?: string} | null)?.code ?? '';
+
+const isConnectionLoss = (error: unknown): boolean =>
+  /^(08|57P|ECONN|EPIPE|ETIMEDOUT|EAI_)/.test(codeOf(error)) ||
+  /Connection terminated|connection error|timeout exceeded|not queryable/.test(String(error));
 
 /** PostgreSQL's message without its detail, which holds row values. */
 const describe = (error: unknown): string =>

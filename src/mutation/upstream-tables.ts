@@ -1,6 +1,6 @@
-import type pg from 'pg';
 import {BadMutation} from '../errors.ts';
 import {ident} from '../pg/identifier.ts';
+import type {Queryable} from '../pg/queryable.ts';
 
 export interface UpstreamColumn {
   /** `format_type`: what a parameter is cast to. */
@@ -26,7 +26,7 @@ export class UpstreamTables {
   }
 
   /** @throws BadMutation if there is no such table. */
-  async get(client: pg.ClientBase, name: string): Promise<UpstreamTable> {
+  async get(client: Queryable, name: string): Promise<UpstreamTable> {
     const known = this.#tables.get(name);
     if (known) return known;
     const dot = name.indexOf('.');

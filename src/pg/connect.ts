@@ -32,12 +32,22 @@ export const connect = async (url: string, options: ConnectOptions): Promise<pg.
   return client;
 };
 
+export interface PoolOptions {
+  readonly purpose: string;
+  readonly max: number;
+  /** Statements are sent without waiting for the answers to those before them. */
+  readonly pipeline?: boolean;
+}
+
 /** A pool that opens connections on demand and closes idle ones. */
-export const createPool = (
-  url: string,
-  options: {readonly purpose: string; readonly max: number},
-): pg.Pool => {
-  const pool = new pg.Pool({...settings(url, options.purpose), max: options.max, idleTimeoutMillis: 60_000});
+export const createPool = (url: string, {purpose, max, pipeline = false}: PoolOptions): pg.Pool => {
+  const config: pg.PoolConfig & {pipeline: boolean} = {
+    ...settings(url, purpose),
+    max,
+    pipeline,
+    idleTimeoutMillis: 60_000,
+  };
+  const pool = new pg.Pool(config);
   pool.on('error', () => {});
   return pool;
 };

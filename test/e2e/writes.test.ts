@@ -27,6 +27,12 @@ beforeAll(async () => {
     CREATE TABLE closed (id text PRIMARY KEY);
     CREATE TABLE child (id text PRIMARY KEY, parent text REFERENCES t DEFERRABLE INITIALLY IMMEDIATE);
     CREATE TABLE log (id text);
+    CREATE TABLE busy (id text PRIMARY KEY, code text NOT NULL, times int NOT NULL);
+    CREATE SEQUENCE attempts;
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF nextval('attempts') <= NEW.times THEN RAISE EXCEPTION 'not now' USING ERRCODE = NEW.code; END IF;
+      RETURN NEW; END $$;
+    CREATE TRIGGER refused BEFORE INSERT ON busy FOR EACH ROW EXECUTE FUNCTION refuse();
     CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (NEW.id); RETURN NEW; END $$;
     CREATE TRIGGER noted BEFORE UPDATE ON t FOR EACH ROW WHEN (NEW.id = 'counter') EXECUTE FUNCTION note();
   `);
@@ -35,6 +41,7 @@ beforeAll(async () => {
     tables: {
       t: {row: anyone},
       child: {row: anyone},
+      busy: {row: anyone},
       guarded: {
         row: {
           ...anyone,
@@ -46,7 +53,9 @@ beforeAll(async () => {
     },
   };
   await db.query(`UPDATE "${db.appID}".permissions SET permissions = $1`, [JSON.stringify(rules)]);
-  await permissionsAreThere();
+  await permissionsAreThere().catch(error => {
+    throw new Error(`${error}\n${daemon.output()}`);
+  });
 });
 
 afterAll(async () => {
@@ -246,6 +255,54 @@ test('many mutations in one push, and two sockets racing with the same ones: eac
   expect(await rowsOf('t', 'counter')).toMatchObject([{n: 30}]);
   expect((await db.query('SELECT count(*)::int AS n FROM log')).rows[0].n).toBe(30);
   expect([...first.errors, ...second.errors]).toEqual([]);
+});
+
+test.each([
+  ['serialization failure', '40001'],
+  ['deadlock', '40P01'],
+])('after a %s the mutation is tried again, and done once', async (_, code) => {
+  using client = connect();
+  await db.query(`SELECT setval('attempts', 1, false)`);
+  client.crud(1, [{op: 'insert', tableName: 'busy', value: {id: code, code, times: 9}}]);
+  await client.confirmed(1);
+  expect(await rowsOf('busy', code)).toHaveLength(1);
+  expect(client.errors).toEqual([]);
+});
+
+/** Known fault 10 of the original: this was reported as success. */
+test('a mutation that never gets through sends its client away for a while, and is not lost', async () => {
+  using client = connect();
+  await db.query(`SELECT setval('attempts', 1, false)`);
+  client.crud(1, [{op: 'insert', tableName: 'busy', value: {id: 'never', code: '40001', times: 1000}}]);
+  client.crud(2, [{op: 'insert', tableName: 't', value: {id: 'behind', n: 1}}]);
+  await client.ended();
+  expect(client.errors).toMatchObject([{kind: 'ServerOverloaded', origin: 'zeroCache'}]);
+  expect(await lmid(client.clientID)).toBe(0);
+  expect(await rowsOf('t', 'behind')).toEqual([]);
+  await db.query(`SELECT setval('attempts', 1000)`);
+  using again = rawClient({server: daemon.url, ...client});
+  again.crud(1, [{op: 'insert', tableName: 'busy', value: {id: 'never', code: '40001', times: 1000}}]);
+  again.crud(2, [{op: 'insert', tableName: 't', value: {id: 'behind', n: 1}}]);
+  await again.confirmed(2);
+  expect(await rowsOf('busy', 'never')).toHaveLength(1);
+});
+
+test('clients of many groups that write the same row in turn lose nothing', async () => {
+  await db.query(`INSERT INTO guarded VALUES ('shared', true, 0)`);
+  const clients = Array.from({length: 6}, connect);
+  try {
+    for (let id = 1; id <= 12; id++)
+      for (const client of clients)
+        client.crud(id, [{op: 'update', tableName: 'guarded', value: {id: 'shared', n: id}}]);
+    await Promise.all(clients.map(client => client.confirmed(12)));
+    for (const client of clients) {
+      expect(client.errors).toEqual([]);
+      expect(await lmid(client.clientID)).toBe(12);
+    }
+    expect(await rowsOf('guarded', 'shared')).toMatchObject([{n: 12}]);
+  } finally {
+    for (const client of clients) client[Symbol.dispose]();
+  }
 });
 
 test('a push for another group, or of mutators without ZERO_MUTATE_URL, is refused with the reason', async () => {
