@@ -1,5 +1,5 @@
-// Bundles the pages that run in a browser, each into one file without outside parts.
-import {readFile, writeFile} from 'node:fs/promises';
+// Bundles the pages that run in a browser: without parts from elsewhere.
+import {copyFile, mkdir, readFile, writeFile} from 'node:fs/promises';
 import {build} from 'esbuild';
 
 /** Bundles `<folder>/main.ts` and `page.css` into the folder's `page.html`, as dist/<name>. */
@@ -27,4 +27,24 @@ export const buildPage = async (folder, name) => {
       .replace('__STYLE__', () => style)
       .replace('__SCRIPT__', () => script.replaceAll('</script', '<\\/script')),
   );
+};
+
+/** Bundles `<folder>/main.ts` and `page.css` beside its `index.html` and `icon.svg`, into dist/<name>/. */
+export const buildSite = async (folder, name) => {
+  const target = `dist/${name}`;
+  await mkdir(target, {recursive: true});
+  await build({
+    entryPoints: [
+      {in: `${folder}/main.ts`, out: 'page'},
+      {in: `${folder}/page.css`, out: 'page'},
+    ],
+    outdir: target,
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: ['chrome110', 'firefox115', 'safari16.4'],
+    legalComments: 'none',
+    logLevel: 'warning',
+  });
+  for (const file of ['index.html', 'icon.svg']) await copyFile(`${folder}/${file}`, `${target}/${file}`);
 };

@@ -2,7 +2,7 @@
 import {execFileSync} from 'node:child_process';
 import {chmod, rm} from 'node:fs/promises';
 import {build} from 'esbuild';
-import {buildPage} from './build-pages.mjs';
+import {buildPage, buildSite} from './build-pages.mjs';
 
 const entryPoints = {
   zerostream: 'src/cli/main.ts',
@@ -31,6 +31,8 @@ await build({
   },
 });
 await buildPage('src/observe/page', 'inspector.html');
+// The page of development mode, driven by the stock client: nothing else here imports it.
+await buildSite('src/demo/page', 'demo');
 // Types of the library, for those who start a server in their own program.
 execFileSync(
   process.execPath,

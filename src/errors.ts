@@ -3,7 +3,8 @@
  * on the troubleshooting page: the code, what happened, and what the operator does about it.
  *
  * Codes: C = configuration · U = upstream PostgreSQL · R = replication and replica · Q = queries ·
- * G = client groups and CVRs · M = mutations · T = tools · P = programming error (ours).
+ * G = client groups and CVRs · M = mutations · T = tools · D = development mode ·
+ * P = programming error (ours).
  */
 
 /** What the supervisor does: again from the watermark · rebuild the replica · tell this client · exit. */
@@ -96,6 +97,12 @@ export class PermissionsUnreadable extends DaemonError {
 export class BadMutation extends DaemonError {
   readonly code = 'M002';
   readonly recovery = 'reject' satisfies Recovery;
+}
+
+/** D001 — Development mode cannot start, for the reason and with the remedy that the message names. What is in `.zero/` is left as it is; `zerostream dev --reset` begins anew. */
+export class DevelopmentImpossible extends DaemonError {
+  readonly code = 'D001';
+  readonly recovery = 'stop' satisfies Recovery;
 }
 
 /** T001 — A fixture cannot be replayed: a file is missing, damaged or of another format. The message names file and line; record the fixture again, or replay it with the release that wrote it. */

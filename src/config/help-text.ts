@@ -2,6 +2,7 @@ import {isListed, type OptionEntry, optionEntries} from './option-table.ts';
 
 const USAGE = [
   ['zerostream', 'a demonstration with its own PostgreSQL, at http://localhost:4848/'],
+  ['zerostream dev --sql FILE', 'the same with your schema, to build an app against; --help tells more'],
   ['zerostream --upstream-db postgres://…', 'serve your database (it needs wal_level=logical)'],
   ['zerostream inspect-pipeline', 'look into a running server; --help tells more'],
   ['zerostream fixture-replay', 'replay recorded changes; --help tells more'],

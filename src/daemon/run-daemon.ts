@@ -37,11 +37,13 @@ export const runDaemon = async (options: DaemonOptions): Promise<number> => {
     if (code === 0) log.warn(`${reason}; stopping`);
     return code;
   });
+  let stopping = false;
   const fault = options.fault?.then(reason => {
-    log.error(reason);
+    if (!stopping) log.error(reason);
     return 1;
   });
   const code = await Promise.race([signalled, ended, ...(fault ? [fault] : [])]);
+  stopping = true;
   await server.stop();
   await options.onStop?.();
   log.info({exitCode: code}, 'stopped');

@@ -1,0 +1,10 @@
+/** What the server tells the page; shared by both. */
+export interface PageFacts {
+  readonly version: string;
+  /** For psql; the owner of the tables, who is no superuser. */
+  readonly connectionString: string;
+  /** What to try with it; null in a database that is the user's. */
+  readonly example: string | null;
+  /** `demo`, or the path of the SQL file that filled the database. */
+  readonly from: string;
+}

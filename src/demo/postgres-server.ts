@@ -1,0 +1,136 @@
+import {type ChildProcess, spawn} from 'node:child_process';
+import {closeSync, openSync, readFileSync, statSync} from 'node:fs';
+import pg from 'pg';
+import {DevelopmentImpossible} from '../errors.ts';
+import type {DevFolder} from './dev-folder.ts';
+import type {PostgresPrograms} from './postgres-programs.ts';
+
+export interface PostgresServer {
+  readonly port: number;
+  /** Resolves when it ends, asked or not. */
+  readonly exited: Promise<void>;
+  stop(): Promise<void>;
+}
+
+const START_MS = 60_000;
+const STOP_MS = 15_000;
+const LOG_BYTES = 5 * 1024 * 1024;
+
+/**
+ * Becomes PostgreSQL, and leaves behind a waiter which ends it when the pipe from our process closes. So it never
+ * outlives us, even if we are killed.
+ */
+const SCRIPT = `exec 3<&0 </dev/null
+( ( read -r _ <&3; kill -INT $$ ) >/dev/null 2>&1 & )
+exec 3<&-
+exec "$@"`;
+
+const SETTINGS = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  wal_level: 'logical',
+  max_replication_slots: '20',
+  max_wal_senders: '20',
+  // Data for trying out: a commit need not survive a power cut, and is sent to clients the sooner.
+  fsync: 'off',
+  log_line_prefix: '%m ',
+  log_replication_commands: 'off',
+} as const;
+
+/** Starts PostgreSQL on `folder`'s data and waits until it answers. @throws DevelopmentImpossible with the end of its log. */
+export const startPostgres = async (
+  folder: DevFolder,
+  programs: PostgresPrograms,
+  options: {readonly port: number; readonly password: string},
+): Promise<PostgresServer> => {
+  const log = openLog(folder.log);
+  const from = sizeOf(folder.log);
+  const command = [
+    ...[programs.postgres, '-D', folder.data, '-p', String(options.port)],
+    ...Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ];
+  const windows = process.platform === 'win32';
+  const child = windows
+    ? spawn(command[0]!, command.slice(1), {stdio: ['ignore', log, log]})
+    : spawn('/bin/sh', ['-c', SCRIPT, 'sh', ...command], {
+        ...folder.identity,
+        cwd: '/',
+        // A session of its own: Ctrl-C is for us, who end it last.
+        detached: true,
+        stdio: ['pipe', log, log],
+        env: {...process.env, LC_ALL: 'C'},
+      });
+  closeSync(log);
+  child.stdin?.on('error', () => {});
+  let ended = false;
+  const exited = new Promise<void>(resolve => {
+    const end = () => {
+      ended = true;
+      child.stdin?.destroy();
+      resolve();
+    };
+    child.once('exit', end);
+    child.once('error', end);
+  });
+  const url = `postgres://postgres:${options.password}@127.0.0.1:${options.port}/postgres`;
+  const startedAt = Date.now();
+  while (!(await answers(url))) {
+    if (!ended && Date.now() - startedAt < START_MS) {
+      await new Promise(resolve => setTimeout(resolve, 30));
+      continue;
+    }
+    await stop(child, exited);
+    throw new DevelopmentImpossible(
+      `PostgreSQL did not start. The end of ${folder.log}:\n${endOfLog(folder.log, from)}`,
+    );
+  }
+  return {port: options.port, exited, stop: () => stop(child, exited)};
+};
+
+const answers = async (url: string): Promise<boolean> => {
+  const client = new pg.Client({connectionString: url, connectionTimeoutMillis: 5000});
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    return true;
+  } catch (error) {
+    // Refused for another reason than being not ready: it will not change.
+    const {code} = error as {code?: string};
+    if (code === '28P01')
+      throw new DevelopmentImpossible(
+        'PostgreSQL refuses the password that its data folder was made with. Begin anew with zerostream dev --reset.',
+        {cause: error},
+      );
+    return false;
+  } finally {
+    await client.end().catch(() => {});
+  }
+};
+
+/** A fast shutdown; an immediate one when that takes too long. */
+const stop = async (child: ChildProcess, exited: Promise<void>): Promise<void> => {
+  child.kill('SIGINT');
+  const timer = setTimeout(() => child.kill('SIGQUIT'), STOP_MS);
+  await exited;
+  clearTimeout(timer);
+};
+
+const openLog = (file: string): number => openSync(file, sizeOf(file) > LOG_BYTES ? 'w' : 'a', 0o600);
+
+const sizeOf = (file: string): number => {
+  try {
+    return statSync(file).size;
+  } catch {
+    return 0;
+  }
+};
+
+const endOfLog = (file: string, from: number): string =>
+  readFileSync(file)
+    .subarray(from)
+    .toString()
+    .trim()
+    .split('\n')
+    .slice(-8)
+    .map(line => `    ${line}`)
+    .join('\n');

@@ -1,0 +1,77 @@
+import {existsSync} from 'node:fs';
+import {basename, join} from 'node:path';
+import {DevelopmentImpossible} from '../errors.ts';
+import {type Cluster, clusterProblem, initCluster, readCluster, writeCluster} from './cluster.ts';
+import {type DevFolder, removeReplica, SHARED_BY_ROOT, setAside} from './dev-folder.ts';
+import {isFree, nextFreePort} from './free-port.ts';
+import {findPrograms, runnablePrograms} from './postgres-programs.ts';
+import {type PostgresServer, startPostgres} from './postgres-server.ts';
+import type {Say} from './say.ts';
+
+/** Where PostgreSQL listens unless told otherwise or in use: far from 5432, where people have one of their own. */
+const FIRST_PORT = 5848;
+
+export interface PreparedPostgres {
+  readonly server: PostgresServer;
+  readonly password: string;
+}
+
+/**
+ * A running PostgreSQL on the folder's data, made anew if there is none or what is there cannot be used. Call with the
+ * lock held and no stale server running. @throws DevelopmentImpossible
+ */
+export const preparePostgres = async (
+  folder: DevFolder,
+  say: Say,
+  wantedPort: number | undefined,
+): Promise<PreparedPostgres> => {
+  const found = await findPrograms();
+  const programs = await runnablePrograms(found, folder.identity, SHARED_BY_ROOT);
+  if (existsSync(folder.data)) {
+    const problem = clusterProblem(folder.data, programs);
+    if (problem) {
+      const aside = await setAside(folder);
+      say.line(`! The data in ${shortPath(folder.data)} cannot be used: ${problem}.`);
+      say.line(`  It is kept as ${aside}, and new data is made.`);
+    }
+  }
+  let cluster = existsSync(folder.data) ? readCluster(folder.data) : null;
+  if (!cluster) {
+    await removeReplica(folder);
+    cluster = await say.step(
+      'making a PostgreSQL of your own',
+      () => initCluster(folder, programs),
+      () =>
+        `PostgreSQL ${programs.major} made in ${shortPath(folder.data)}: nothing is installed, and removing .zero removes it`,
+    );
+  }
+  const port = await choosePort(cluster, wantedPort, say);
+  const {password} = cluster;
+  const server = await say.step(
+    'starting PostgreSQL',
+    () => startPostgres(folder, programs, {port, password}),
+    () =>
+      `PostgreSQL listens on 127.0.0.1:${port}, with wal_level=logical, so that its changes can be followed`,
+  );
+  if (cluster.port !== port) await writeCluster(folder.data, {password, port});
+  return {server, password};
+};
+
+const choosePort = async (cluster: Cluster, wanted: number | undefined, say: Say): Promise<number> => {
+  if (wanted !== undefined) {
+    if (await isFree(wanted)) return wanted;
+    throw new DevelopmentImpossible(
+      `Port ${wanted} is in use by another program, so PostgreSQL cannot listen there. Choose another with --postgres-port, or leave it out and a free one is found.`,
+    );
+  }
+  const first = cluster.port ?? FIRST_PORT;
+  const port = await nextFreePort(first);
+  if (port === null)
+    throw new DevelopmentImpossible(
+      `The ports from ${first} to ${first + 19} are all in use. Choose one for PostgreSQL with --postgres-port.`,
+    );
+  if (port !== first) say.line(`! Port ${first} is in use by another program; PostgreSQL takes ${port}.`);
+  return port;
+};
+
+const shortPath = (data: string): string => (basename(join(data, '..')) === '.zero' ? '.zero/pg' : data);
