@@ -123,7 +123,8 @@ const introduce = (port: number, postgresPort: number, say: Say): void => {
   say.line();
   say.line(`${say.bold(`http://localhost:${port}/`)}   open it in two windows, and edit in one`);
   say.line(`psql ${ownerUrl(postgresPort)}   change rows from here: both follow`);
-  say.line('zerostream inspect-pipeline --watch   see how the changes flow');
+  const url = port === 4848 ? '' : ` --url http://localhost:${port}`;
+  say.line(`npx zerostream inspect-pipeline --watch${url}   see how the changes flow`);
   say.line();
   say.line(say.dim('Ctrl-C stops all of it; the data stays. zerostream dev --help tells more.'));
   say.line();
