@@ -2,24 +2,41 @@ import {closeSync, fsyncSync, mkdirSync, openSync, renameSync} from 'node:fs';
 import {dirname} from 'node:path';
 import type {Database} from 'better-sqlite3';
 import type pg from 'pg';
-import {concat, concatMap, defer, finalize, from, map, mergeMap, type Observable, of} from 'rxjs';
+import {
+  catchError,
+  concat,
+  concatMap,
+  defer,
+  endWith,
+  finalize,
+  from,
+  ignoreElements,
+  map,
+  merge,
+  mergeMap,
+  type Observable,
+  takeWhile,
+  tap,
+} from 'rxjs';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
+import {DiskFull, ReplicaUnwritable, SyncInterrupted} from '../src/errors.ts';
 import {drain} from '../src/flow/drain.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
 import type {Log} from '../src/observe/log.ts';
-import {checkUpstream} from '../src/pg/check-upstream.ts';
-import {connect} from '../src/pg/connect.ts';
 import {copyTable} from '../src/pg/copy-table.ts';
-import {ident, literal} from '../src/pg/identifier.ts';
-import {lexi, type Version} from '../src/pg/lsn.ts';
+import {readPublicationOids} from '../src/pg/publication-oids.ts';
 import {liteTableName, type PublishedSchema, type PublishedTable} from '../src/pg/published-schema.ts';
 import {readPublishedSchema} from '../src/pg/read-published-schema.ts';
+import {dropOlderReplicas, markUsable} from '../src/pg/replica-rows.ts';
 import {schemaLimits} from '../src/pg/schema-limits.ts';
-import {ensureShard} from '../src/pg/shard.ts';
-import {createSlot, dropSlot} from '../src/pg/slot.ts';
+import {type SlotHealth, slotHealth} from '../src/pg/slot.ts';
+import {slotDanger} from '../src/pg/slot-state.ts';
+import {interrupted, openSnapshot, type SnapshotSession} from '../src/pg/snapshot-session.ts';
+import {watchSlot} from '../src/pg/watch-slot.ts';
+import {replicaError} from '../src/replica/classify-error.ts';
 import {createIndex, createTable} from '../src/replica/create-table.ts';
 import {createMetadataTables, initReplicaState} from '../src/replica/metadata.ts';
-import {deleteReplica, openWriter} from '../src/replica/open.ts';
+import {deleteReplica, finishBulk, openBulkWriter} from '../src/replica/open.ts';
 import type {SyncContext} from '../src/replica/sync-context.ts';
 import {RowWriter} from '../src/replica/write-rows.ts';
 
@@ -41,34 +58,51 @@ export interface InitialSyncDeps {
 }
 
 /** Everything a sync holds open. */
-interface Session {
+interface Sync {
+  readonly session: SnapshotSession;
   readonly schema: PublishedSchema;
   readonly db: Database;
   readonly tempFile: string;
-  readonly replicaVersion: Version;
   readonly context: SyncContext;
   readonly estimatedRows: number;
-  readonly workers: pg.Client[];
-  readonly client: pg.Client;
-  close(): Promise<void>;
+  readonly workers: readonly pg.Client[];
+  readonly copied: {rows: number; bytes: number};
 }
 
 /**
  * Builds a replica in a temporary file and renames it when it is complete: an interrupted sync never looks like a
  * replica (replication.md §2). Slot snapshot → tables copied in parallel → indexes → ANALYZE → rename. Unsubscribing or
- * failing drops the slot and the file. @throws UpstreamUnreachable, UpstreamUnfit, PublicationUnfit.
+ * failing drops the slot and the file, before the error is passed on.
+ * @throws UpstreamUnreachable, UpstreamUnfit, PublicationUnfit, SyncInterrupted, ReplicaUnwritable.
  */
 export const initialSync = ({config, log, board}: InitialSyncDeps): Observable<SyncProgress> => {
   const stage = stages(board, 'initial-sync');
   return defer(() => {
-    let session: Session | null = null;
-    let complete = false;
-    return from(openSession(config, log)).pipe(
+    let sync: Sync | null = null;
+    let unsubscribed = false;
+    const end = async (complete: boolean) => {
+      const ending = sync;
+      sync = null;
+      if (!ending) return;
+      if (ending.db.open) ending.db.close();
+      if (complete) return ending.session.close();
+      deleteReplica(ending.tempFile);
+      await ending.session.discard();
+    };
+    const opening = openSession(config, log).then(opened => {
+      sync = opened;
+      if (unsubscribed) void end(false);
+      return opened;
+    });
+    return from(opening).pipe(
       concatMap(opened => {
-        session = opened;
-        return concat(
-          of(...opened.schema.tables).pipe(stage('copy', copyTables(opened))),
-          of(...opened.schema.indexes).pipe(
+        const budget = watchSlot(opened.session.client, opened.context.slot, WATCH_EVERY_MS).pipe(
+          tap(health => warnOfBudget(health, opened.context.slot, log)),
+          ignoreElements(),
+        );
+        const steps = concat(
+          from(copyOrder(opened.schema)).pipe(stage('copy', copyTables(opened))),
+          from(opened.schema.indexes).pipe(
             stage(
               'index',
               map(index => {
@@ -79,186 +113,147 @@ export const initialSync = ({config, log, board}: InitialSyncDeps): Observable<S
           ),
           defer(async () => {
             await publish(opened, config);
-            complete = true;
+            await end(true);
             return progress(opened, 'done', '');
           }),
         );
+        return merge(steps.pipe(endWith(null)), budget).pipe(takeWhile(step => step !== null));
+      }),
+      catchError(async (error: unknown): Promise<SyncProgress> => {
+        await end(false);
+        throw unwritable(replicaError(error) ?? interrupted(error));
       }),
       finalize(() => {
-        void session?.close().then(() => (complete ? undefined : discard(session!, config, log)));
+        unsubscribed = true;
+        void end(false);
       }),
     );
   });
 };
 
-const totals = new WeakMap<Session, {rows: number; bytes: number}>();
+const WATCH_EVERY_MS = 10_000;
 
-const progress = (session: Session, phase: SyncProgress['phase'], name: string): SyncProgress => ({
+const progress = (sync: Sync, phase: SyncProgress['phase'], name: string): SyncProgress => ({
   phase,
   name,
-  ...(totals.get(session) ?? {rows: 0, bytes: 0}),
-  estimatedRows: session.estimatedRows,
-  tables: session.schema.tables.length,
+  ...sync.copied,
+  estimatedRows: sync.estimatedRows,
+  tables: sync.schema.tables.length,
 });
 
-const openSession = async (config: ZeroConfig, log: Log): Promise<Session> => {
-  const shard = shardName(config);
-  const client = await connect(config.upstream.db, {purpose: 'initial-sync'});
-  const open: pg.Client[] = [client];
-  const close = async () => void (await Promise.all(open.map(c => c.end().catch(() => {}))));
-  let slotName: string | null = null;
-  try {
-    const facts = await checkUpstream(client);
-    const {publications} = await ensureShard(client, {
-      appID: config.app.id,
-      shardNum: config.shard.num,
-      publications: config.app.publications,
-    });
-    const replication = await connect(config.upstream.db, {purpose: 'initial-sync-slot', replication: true});
-    open.push(replication);
-    const failover = Boolean(config.upstream.pgReplicationSlotFailover) && facts.version >= 170_000;
-    const slot = await createSlot(client, replication, shard, {failover});
-    slotName = slot.name;
-    const replicaID = String(Date.now());
-    await client.query(
-      `INSERT INTO ${ident(shard)}."replicas" ("id", "slot", "version") VALUES ($1, $2, $3)`,
-      [
-        replicaID,
-        slot.name,
-        // Records start at multiples of 8, so no commit can lie at consistent_point − 1; a commit exactly at the
-        // consistent point is not in the snapshot and must still be streamed (replication.md §2.2).
-        lexi(slot.consistentPoint - 1n),
-      ],
-    );
+/** A disk that fills up while the replica is built has no room for it: that is not to be tried for ever. */
+const unwritable = (error: unknown): unknown =>
+  error instanceof DiskFull
+    ? new ReplicaUnwritable(
+        'The disk is full before the replica is complete. Free space, or set ZERO_REPLICA_FILE.',
+        {
+          cause: error,
+        },
+      )
+    : error;
 
-    const snapshotReader = async (purpose: string) => {
-      const reader = await connect(config.upstream.db, {purpose});
-      open.push(reader);
-      await reader.query(
-        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; SET TRANSACTION SNAPSHOT ${literal(slot.snapshot)}`,
-      );
-      return reader;
-    };
-    const schemaReader = await snapshotReader('initial-sync-schema');
-    const schema = await readPublishedSchema(schemaReader, publications);
+const warnOfBudget = (health: SlotHealth, slot: string, log: Log) => {
+  const danger = slotDanger(health, slot);
+  if (danger) log.warn({retainedBytes: health.retainedBytes, walStatus: health.walStatus}, danger);
+  if (!health.exists || health.walStatus === 'lost')
+    throw new SyncInterrupted(`PostgreSQL gave up the slot ${slot} while tables were copied. ${SLOT_ADVICE}`);
+};
+
+const SLOT_ADVICE = 'Raise max_slot_wal_keep_size to more than is written while the initial sync runs.';
+
+/** The largest first, so that no long one is left for the end. Rows of a table without columns have nothing to copy. */
+const copyOrder = (schema: PublishedSchema): PublishedTable[] =>
+  schema.tables.filter(table => table.columns.length > 0);
+
+const openSession = async (config: ZeroConfig, log: Log): Promise<Sync> => {
+  const session = await openSnapshot(config, log);
+  try {
+    const schemaReader = await session.reader('initial-sync-schema');
+    const schema = await readPublishedSchema(schemaReader, session.publications);
     for (const limit of schemaLimits(schema)) log.warn(limit);
-    const estimate = await schemaReader.query<{rows: string}>(
-      'SELECT COALESCE(sum(GREATEST(reltuples, 0)), 0)::bigint::text AS rows FROM pg_class WHERE oid = ANY($1)',
+    const sizes = await schemaReader.query<{oid: number; rows: number}>(
+      'SELECT oid::int8::float8 AS oid, GREATEST(reltuples, 0)::float8 AS rows FROM pg_class WHERE oid = ANY($1)',
       [schema.tables.map(table => table.oid)],
     );
-    const workers = [schemaReader];
-    const count = Math.min(config.initialSync.tableCopyWorkers, schema.tables.length);
-    while (workers.length < count) workers.push(await snapshotReader('initial-sync-copy'));
+    const rowsOf = new Map(sizes.rows.map(({oid, rows}) => [oid, rows]));
+    const tables = [...schema.tables].sort((a, b) => (rowsOf.get(b.oid) ?? 0) - (rowsOf.get(a.oid) ?? 0));
+    const others = Math.min(config.initialSync.tableCopyWorkers, schema.tables.length) - 1;
+    const workers = await Promise.all(
+      Array.from({length: Math.max(0, others)}, () => session.reader('initial-sync-copy')),
+    );
 
     mkdirSync(dirname(config.replica.file), {recursive: true});
     const tempFile = `${config.replica.file}.sync-tmp`;
     deleteReplica(tempFile);
-    const db = openWriter(tempFile);
-    // The file is thrown away unless it is complete, so nothing needs to survive a crash before the rename.
-    db.pragma('journal_mode = OFF');
-    db.pragma('synchronous = OFF');
-    db.pragma('cache_size = -64000');
-    const replicaVersion = lexi(slot.consistentPoint - 1n);
-    const context: SyncContext = {slot: slot.name, replicaID, systemIdentifier: facts.systemIdentifier};
+    const db = openBulkWriter(tempFile);
+    const context: SyncContext = {
+      slot: session.slot.name,
+      replicaID: session.replicaID,
+      systemIdentifier: session.facts.systemIdentifier,
+      timeline: (await slotHealth(session.client, session.slot.name)).timeline,
+      publicationOids: await readPublicationOids(schemaReader, session.publications),
+    };
     db.exec('BEGIN');
     createMetadataTables(db);
-    initReplicaState(db, replicaVersion, publications, context);
-    for (const table of schema.tables) createTable(db, table, replicaVersion);
+    initReplicaState(db, session.replicaVersion, session.publications, context);
+    for (const table of schema.tables) createTable(db, table, session.replicaVersion);
     return {
-      schema,
+      session,
+      schema: {...schema, tables},
       db,
       tempFile,
-      replicaVersion,
       context,
-      estimatedRows: Number(estimate.rows[0]!.rows),
-      workers,
-      client,
-      close: async () => {
-        if (db.open) db.close();
-        await close();
-      },
+      estimatedRows: Math.round(sizes.rows.reduce((sum, {rows}) => sum + rows, 0)),
+      workers: [schemaReader, ...workers],
+      copied: {rows: 0, bytes: 0},
     };
   } catch (error) {
-    if (slotName) await dropSlot(client, slotName);
-    await close();
+    await session.discard();
     throw error;
   }
 };
 
 /** Copies tables in parallel, one per connection; progress per network chunk. */
 const copyTables =
-  (session: Session) =>
+  (sync: Sync) =>
   (tables: Observable<PublishedTable>): Observable<SyncProgress> => {
-    const total = {rows: 0, bytes: 0};
-    totals.set(session, total);
-    const free = [...session.workers];
+    const free = [...sync.workers];
     return tables.pipe(
       mergeMap(table => {
         const client = free.pop()!;
         const writer = new RowWriter(
-          session.db,
+          sync.db,
           liteTableName(table),
           table.columns.map(column => column.name),
         );
         return drain(
           () => copyTable(client, table),
-          ({rows, bytes}) => {
-            writer.write(rows);
-            total.rows += rows.length;
-            total.bytes += bytes;
-            return progress(session, 'copy', liteTableName(table));
+          ({values, rows, bytes}) => {
+            writer.write(values);
+            sync.copied.rows += rows;
+            sync.copied.bytes += bytes;
+            return progress(sync, 'copy', liteTableName(table));
           },
-        ).pipe(finalize(() => free.push(client)));
-      }, session.workers.length),
+        ).pipe(
+          tap({complete: () => writer.finish()}),
+          finalize(() => free.push(client)),
+        );
+      }, sync.workers.length),
     );
   };
 
 /** Marks the replica usable, here and upstream, and gives it its name. */
-const publish = async (session: Session, config: ZeroConfig) => {
-  session.db.prepare(`INSERT INTO "_zero.runtimeEvents" (event) VALUES ('sync')`).run();
-  session.db.exec('COMMIT');
-  session.db.exec('ANALYZE');
-  session.db.pragma('journal_mode = WAL');
-  session.db.close();
-  const fd = openSync(session.tempFile, 'r');
+const publish = async ({session, schema, context, db, tempFile}: Sync, config: ZeroConfig) => {
+  const shard = shardName(config);
+  db.prepare(`INSERT INTO "_zero.runtimeEvents" (event) VALUES ('sync')`).run();
+  db.exec('COMMIT');
+  db.exec('ANALYZE');
+  finishBulk(db);
+  const fd = openSync(tempFile, 'r');
   fsyncSync(fd);
   closeSync(fd);
-  await session.client.query(
-    `UPDATE ${ident(shardName(config))}."replicas" SET "initialSchema" = $1, "initialSyncContext" = $2 WHERE "id" = $3`,
-    [JSON.stringify(session.schema), JSON.stringify(session.context), session.context.replicaID],
-  );
+  await markUsable(session.client, shard, context.replicaID, {schema, context});
   deleteReplica(config.replica.file);
-  renameSync(session.tempFile, config.replica.file);
-  await dropOlderReplicas(session.client, shardName(config), session.context.replicaID);
-};
-
-/** Slots of replicas that this one replaces would hold WAL for ever; one still in use is left to its owner. */
-const dropOlderReplicas = async (client: pg.Client, shard: string, replicaID: string) => {
-  const {rows} = await client.query<{id: string; slot: string | null}>(
-    `SELECT r."id", r."slot" FROM ${ident(shard)}."replicas" r
-     WHERE r."rank" < (SELECT "rank" FROM ${ident(shard)}."replicas" WHERE "id" = $1)
-       AND NOT EXISTS (SELECT 1 FROM pg_replication_slots s WHERE s.slot_name = r."slot" AND s.active)`,
-    [replicaID],
-  );
-  for (const {id, slot} of rows) {
-    if (slot) await dropSlot(client, slot);
-    await client.query(`DELETE FROM ${ident(shard)}."replicas" WHERE "id" = $1`, [id]);
-  }
-};
-
-const discard = async (session: Session, config: ZeroConfig, log: Log) => {
-  deleteReplica(session.tempFile);
-  try {
-    const client = await connect(config.upstream.db, {purpose: 'initial-sync-cleanup'});
-    await dropSlot(client, session.context.slot);
-    await client.query(`DELETE FROM ${ident(shardName(config))}."replicas" WHERE "id" = $1`, [
-      session.context.replicaID,
-    ]);
-    await client.end();
-  } catch (err) {
-    log.warn(
-      {err, slot: session.context.slot},
-      'the slot of a failed initial sync could not be dropped; the next sync will',
-    );
-  }
+  renameSync(tempFile, config.replica.file);
+  await dropOlderReplicas(session.client, shard, context.replicaID);
 };

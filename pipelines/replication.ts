@@ -1,6 +1,6 @@
 import type {Database} from 'better-sqlite3';
 import type pg from 'pg';
-import {filter, finalize, map, merge, type Observable, Subject, share} from 'rxjs';
+import {filter, finalize, map, merge, type Observable, Subject, share, tap} from 'rxjs';
 import {teeToChangeLog} from '../src/change-log/tee.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
 import type {Version} from '../src/pg/lsn.ts';
@@ -21,6 +21,8 @@ export interface ReplicationDeps {
   readonly upstreamUrl: string;
   readonly slot: string;
   readonly publications: readonly string[];
+  /** The server's setting; 0 = it never gives up. */
+  readonly walSenderTimeoutMs: number;
   readonly inboundTimeoutMs: number;
   readonly changeLog: {
     readonly pool: pg.Pool;
@@ -34,6 +36,9 @@ export interface ReplicationDeps {
 
 export type ReplicationEvent =
   | {readonly type: 'version-ready'; readonly ready: VersionReady}
+  /** Durable in the change log and applied. */
+  | {readonly type: 'logged'; readonly lsn: bigint}
+  /** Told to the slot. */
   | {readonly type: 'acknowledged'; readonly lsn: bigint}
   | {readonly type: 'checkpointed'};
 
@@ -45,7 +50,7 @@ export type ReplicationEvent =
 export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent> => {
   const stage = stages(deps.board, 'replication');
   let control: WalControl | null = null;
-  const checkpointed = new Subject<ReplicationEvent>();
+  const beside = new Subject<ReplicationEvent>();
   const from = deps.watermark < deps.changeLog.last ? deps.watermark : deps.changeLog.last;
 
   const applied = walSource({
@@ -53,6 +58,7 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
     slot: deps.slot,
     publications: deps.publications,
     start: lsnOfVersion(from) + 1n,
+    walSenderTimeoutMs: deps.walSenderTimeoutMs,
     inboundTimeoutMs: deps.inboundTimeoutMs,
     onOpen: opened => {
       control = opened;
@@ -62,7 +68,7 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
       stage,
       db: deps.db,
       watermark: deps.watermark,
-      onCheckpoint: () => checkpointed.next({type: 'checkpointed'}),
+      onCheckpoint: () => beside.next({type: 'checkpointed'}),
     }),
     share(),
   );
@@ -95,6 +101,7 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
         settles: {positionOf, settledTo: lsn => lsn},
       },
     ),
+    tap(lsn => beside.next({type: 'logged', lsn})),
     stage(
       'ack',
       acknowledge(`${deps.db.name}-wal`, lsn => control?.acknowledge(lsn)),
@@ -103,13 +110,13 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
     map((lsn): ReplicationEvent => ({type: 'acknowledged', lsn})),
   );
 
-  return merge(ready, acknowledged, checkpointed).pipe(
+  return merge(ready, acknowledged, beside).pipe(
     finalize(() => {
       if (deps.db.inTransaction) deps.db.exec('ROLLBACK');
     }),
   );
 };
 
-/** Position that a batch reaches; null within a transaction or for a repetition. */
+/** Position that a batch reaches; null within a transaction. */
 const positionOf = (batch: Applied): bigint | null =>
-  batch.kind === 'keepalive' ? batch.lsn : batch.version === null ? null : lsnOfVersion(batch.version);
+  batch.kind === 'keepalive' ? batch.lsn : batch.open ? null : batch.transactions.at(-1)!.commitLsn;

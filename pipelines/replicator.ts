@@ -1,6 +1,3 @@
-import {statSync} from 'node:fs';
-import type {Database} from 'better-sqlite3';
-import type pg from 'pg';
 import {
   catchError,
   concat,
@@ -9,6 +6,7 @@ import {
   finalize,
   ignoreElements,
   map,
+  merge,
   type Observable,
   of,
   switchMap,
@@ -23,9 +21,10 @@ import type {StageBoard} from '../src/flow/stage.ts';
 import type {ReplicatorInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool} from '../src/pg/connect.ts';
-import {formatLsn} from '../src/pg/lsn.ts';
 import {deleteReplica, openWriter} from '../src/replica/open.ts';
-import {checkReplica} from '../src/replication/check-replica.ts';
+import {checkReplica, type ResumePoint, takeSlot} from '../src/replication/check-replica.ts';
+import {ReplicatorStatus} from '../src/replication/status.ts';
+import {superviseSlot} from '../src/replication/supervise-slot.ts';
 import type {VersionReady} from '../src/sync/types.ts';
 import {initialSync, type SyncProgress} from './initial-sync.ts';
 import {type ReplicationEvent, replication} from './replication.ts';
@@ -58,44 +57,18 @@ export const replicator = ({
   log: Log;
   board: StageBoard;
 }): Replicator => {
-  const status = new Status(config, board);
+  const status = new ReplicatorStatus(config.replica.file, board);
   let delayMs = FIRST_DELAY_MS;
-  let streamed = false;
+  /** Upstream has answered once: from now on its silence is a fault to wait out, and not a wrong setting. */
+  let contacted = false;
+  /** This process has streamed before: the change log is ours, unless another has taken it since. */
+  let owner = false;
 
   const stream = (): Observable<ReplicatorEvent> =>
-    defer(() => checkReplica(config)).pipe(
+    defer(() => checkReplica(config, log, {fresh: !owner})).pipe(
       switchMap(point => {
-        if (point)
-          return defer(() => openStream(config, board, point.state, point.walSenderTimeoutMs)).pipe(
-            switchMap(opened => {
-              status.streaming(point.state.replicaVersion, point.state.context.slot);
-              log.info(
-                {watermark: point.state.stateVersion, slot: point.state.context.slot},
-                'streaming changes',
-              );
-              const first: ReplicatorEvent = {
-                type: 'version-ready',
-                ready: {
-                  version: point.state.stateVersion,
-                  upstreamCommitTimeMs: null,
-                  readyTimeMs: Date.now(),
-                },
-              };
-              return concat(
-                of(first),
-                opened.events.pipe(
-                  tap(event => status.note(event)),
-                  filter(event => event.type !== 'acknowledged'),
-                ),
-              ).pipe(
-                tap(() => {
-                  streamed = true;
-                  delayMs = FIRST_DELAY_MS;
-                }),
-                finalize(() => opened.close()),
-              );
-            }),
-          );
+        contacted = true;
+        if (point) return follow(point);
         status.state = 'initial-sync';
         return concat(
           initialSync({config, log, board}).pipe(
@@ -105,6 +78,33 @@ export const replicator = ({
         );
       }),
     );
+
+  const follow = (point: ResumePoint): Observable<ReplicatorEvent> => {
+    const {state, slot} = point;
+    return defer(() => openStream(config, log, board, point, {takeOver: !owner})).pipe(
+      switchMap(opened => {
+        owner = true;
+        status.streaming(state, state.context.slot, slot);
+        log.info({watermark: state.stateVersion, slot: state.context.slot}, 'streaming changes');
+        const first: ReplicatorEvent = {
+          type: 'version-ready',
+          ready: {version: state.stateVersion, upstreamCommitTimeMs: null, readyTimeMs: Date.now()},
+        };
+        const changes = opened.events.pipe(
+          tap(event => {
+            delayMs = FIRST_DELAY_MS;
+            status.note(event);
+          }),
+          filter(event => event.type !== 'acknowledged' && event.type !== 'logged'),
+        );
+        const supervision = superviseSlot(config, log, state, () => status.appliedVersion).pipe(
+          tap(health => status.checked(state.context.slot, health)),
+          ignoreElements(),
+        );
+        return concat(of(first), merge(changes, supervision)).pipe(finalize(() => opened.close()));
+      }),
+    );
+  };
 
   const recover = (error: unknown): Observable<ReplicatorEvent> => {
     const recovery: Recovery = error instanceof DaemonError ? error.recovery : 'stop';
@@ -121,12 +121,10 @@ export const replicator = ({
         }),
       );
     }
-    if (recovery === 'resume' && streamed) {
-      status.state = 'reconnecting';
-      log[delayMs > 5000 ? 'error' : 'warn'](
-        {err: error},
-        `replication interrupted; trying again in ${delayMs} ms`,
-      );
+    if (recovery === 'resume' && contacted) {
+      if (status.state === 'streaming') status.state = 'reconnecting';
+      const {code, message} = error as DaemonError;
+      log[delayMs > 5000 ? 'error' : 'warn']({code}, `${message} Trying again in ${delayMs} ms.`);
       const wait = timer(delayMs).pipe(ignoreElements());
       delayMs = Math.min(delayMs * 2, MAX_DELAY_MS);
       return concat(wait, defer(supervised));
@@ -140,120 +138,59 @@ export const replicator = ({
 };
 
 interface OpenStream {
-  readonly db: Database;
   readonly events: Observable<ReplicationEvent>;
   close(): void;
 }
 
+/** Takes change log and slot, in this order: who loses the slot looks into the log to see whether that was meant. */
 const openStream = async (
   config: ZeroConfig,
+  log: Log,
   board: StageBoard,
-  state: {
-    stateVersion: string;
-    replicaVersion: string;
-    publications: readonly string[];
-    context: {slot: string};
-  },
-  walSenderTimeoutMs: number,
+  {state, slot, activePid, walSenderTimeoutMs}: ResumePoint,
+  {takeOver}: {readonly takeOver: boolean},
 ): Promise<OpenStream> => {
   const shard = shardName(config);
-  const pool: pg.Pool = createPool(config.change.db, {purpose: 'change-log', max: config.change.maxConns});
-  const last = await openChangeLog(pool, {
-    shard,
-    replicaVersion: state.replicaVersion,
-    publications: state.publications,
-    owner: config.taskID,
-  });
-  const db = openWriter(config.replica.file);
-  return {
-    db,
-    events: replication({
-      board,
-      db,
-      watermark: state.stateVersion,
-      upstreamUrl: config.upstream.db,
-      slot: state.context.slot,
+  const pool = createPool(config.change.db, {purpose: 'change-log', max: config.change.maxConns});
+  try {
+    const {last} = await openChangeLog(pool, {
+      shard,
+      replicaVersion: state.replicaVersion,
+      stateVersion: state.stateVersion,
+      confirmedFlushLsn: slot.confirmedFlushLsn,
       publications: state.publications,
-      inboundTimeoutMs: config.upstream.pgStreamInboundTimeoutMs ?? walSenderTimeoutMs * 2,
-      changeLog: {
-        pool,
-        shard,
-        owner: config.taskID,
-        last,
-        batchSize: config.change.logBatchSize,
-        statementTimeoutMs: config.change.statementTimeoutMs,
-      },
-    }),
-    close: () => {
-      db.close();
-      void pool.end();
-    },
-  };
-};
-
-/** What `inspect-pipeline` shows of the replicator. */
-class Status {
-  state: ReplicatorInspection['state'] = 'initial-sync';
-  readonly #config: ZeroConfig;
-  readonly #board: StageBoard;
-  readonly #recoveries: {atMs: number; code: string; reason: string}[] = [];
-  #slot: string | null = null;
-  #replicaVersion: string | null = null;
-  #appliedVersion: string | null = null;
-  #ackedLsn: string | null = null;
-  #lag: {ms: number; atMs: number} | null = null;
-
-  constructor(config: ZeroConfig, board: StageBoard) {
-    this.#config = config;
-    this.#board = board;
-  }
-
-  streaming(replicaVersion: string, slot: string): void {
-    this.state = 'streaming';
-    this.#replicaVersion = replicaVersion;
-    this.#slot = slot;
-  }
-
-  note(event: ReplicationEvent): void {
-    if (event.type === 'version-ready') {
-      this.#appliedVersion = event.ready.version;
-      const {upstreamCommitTimeMs, readyTimeMs} = event.ready;
-      if (upstreamCommitTimeMs !== null)
-        this.#lag = {ms: Math.max(0, readyTimeMs - upstreamCommitTimeMs), atMs: readyTimeMs};
-    } else if (event.type === 'acknowledged') this.#ackedLsn = formatLsn(event.lsn);
-  }
-
-  recovered(code: string, reason: string): void {
-    this.#recoveries.push({atMs: Date.now(), code, reason});
-    if (this.#recoveries.length > 20) this.#recoveries.shift();
-  }
-
-  inspect(): ReplicatorInspection {
+      owner: config.taskID,
+      takeOver,
+      log,
+    });
+    if (activePid !== null) await takeSlot(config, activePid);
+    const db = openWriter(config.replica.file);
     return {
-      state: this.state,
-      stages: this.#board.snapshot(),
-      replicaFile: this.#config.replica.file,
-      replicaBytes: fileBytes(this.#config.replica.file),
-      walBytes: fileBytes(`${this.#config.replica.file}-wal`),
-      replicaVersion: this.#replicaVersion,
-      appliedVersion: this.#appliedVersion,
-      loggedVersion: null,
-      ackedLsn: this.#ackedLsn,
-      slot:
-        this.#slot === null
-          ? null
-          : {
-              name: this.#slot,
-              walStatus: null,
-              retainedBytes: null,
-              confirmedFlushLsn: this.#ackedLsn,
-              checkedAtMs: Date.now(),
-            },
-      lagMs: this.#lag?.ms ?? null,
-      lagMeasuredAtMs: this.#lag?.atMs ?? null,
-      recoveries: this.#recoveries,
+      events: replication({
+        board,
+        db,
+        watermark: state.stateVersion,
+        upstreamUrl: config.upstream.db,
+        slot: state.context.slot,
+        publications: state.publications,
+        walSenderTimeoutMs,
+        inboundTimeoutMs: config.upstream.pgStreamInboundTimeoutMs ?? walSenderTimeoutMs * 2,
+        changeLog: {
+          pool,
+          shard,
+          owner: config.taskID,
+          last,
+          batchSize: config.change.logBatchSize,
+          statementTimeoutMs: config.change.statementTimeoutMs,
+        },
+      }),
+      close: () => {
+        db.close();
+        void pool.end();
+      },
     };
+  } catch (error) {
+    void pool.end();
+    throw error;
   }
-}
-
-const fileBytes = (file: string): number => statSync(file, {throwIfNoEntry: false})?.size ?? 0;
+};

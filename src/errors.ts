@@ -81,6 +81,36 @@ export class TakenOver extends DaemonError {
   readonly recovery = 'stop' satisfies Recovery;
 }
 
+/** R007 — The disk that holds the replica is full. Nothing is lost or skipped: clients keep what they have, PostgreSQL keeps the WAL, and replication goes on by itself when there is room. */
+export class DiskFull extends DaemonError {
+  readonly code = 'R007';
+  readonly recovery = 'resume' satisfies Recovery;
+}
+
+/** R008 — Upstream is behind the replica or has another history: it was restored from a backup, or failed over to a standby that lacked the last commits. Going on would mix the two histories, so the replica is rebuilt from what upstream has now. */
+export class UpstreamRewound extends DaemonError {
+  readonly code = 'R008';
+  readonly recovery = 'resync' satisfies Recovery;
+}
+
+/** R009 — An initial sync was interrupted: a connection broke, or a table was altered while it was copied. What it had made is dropped, and it starts anew. */
+export class SyncInterrupted extends DaemonError {
+  readonly code = 'R009';
+  readonly recovery = 'resume' satisfies Recovery;
+}
+
+/** R010 — A publication was dropped, or dropped and created again; changes in between were not published. The replica is rebuilt. */
+export class PublicationReplaced extends DaemonError {
+  readonly code = 'R010';
+  readonly recovery = 'resync' satisfies Recovery;
+}
+
+/** R011 — The change log's database cannot be reached or is too slow. Nothing is acknowledged meanwhile, so PostgreSQL keeps the WAL; replication goes on by itself. Check `ZERO_CHANGE_DB`. */
+export class ChangeLogUnavailable extends DaemonError {
+  readonly code = 'R011';
+  readonly recovery = 'resume' satisfies Recovery;
+}
+
 /** Q001 — A query cannot be answered: an unknown table or column, an operand of the wrong type, or an unsafe integer. */
 export class QueryError extends DaemonError {
   readonly code = 'Q001';

@@ -1,72 +1,129 @@
 import type pg from 'pg';
+import {DaemonError, ReplicaUnusable, TakenOver} from '../errors.ts';
+import type {Log} from '../observe/log.ts';
 import {ident, literal} from '../pg/identifier.ts';
-import type {Version} from '../pg/lsn.ts';
+import {type Lsn, lsnOfVersion, type Version, versionOfLsn} from '../pg/lsn.ts';
+import {unavailable} from './unavailable.ts';
 
 /** Schema of a shard's change log: `"{app}_{n}/cdc"` (replication.md §6.1). */
 export const changeLogSchema = (shard: string): string => ident(`${shard}/cdc`);
 
-export interface ChangeLogIdentity {
+export interface ChangeLogOptions {
   readonly shard: string;
   readonly replicaVersion: Version;
+  /** What the replica holds. */
+  readonly stateVersion: Version;
+  /** What the slot will not send again. */
+  readonly confirmedFlushLsn: Lsn | null;
   readonly publications: readonly string[];
   /** Task that owns the log from now on. */
   readonly owner: string;
+  /** false: we owned it already, and stop if another has taken it since. */
+  readonly takeOver: boolean;
+  readonly log: Log;
 }
 
 /**
  * Creates the tables and takes ownership. A log that belongs to another replica is emptied: what it holds leads nowhere.
  * @returns the newest version in the log.
+ * @throws TakenOver, ReplicaUnusable if the replica lacks transactions that the slot will not send again,
+ *   ChangeLogUnavailable.
  */
-export const openChangeLog = async (pool: pg.Pool, identity: ChangeLogIdentity): Promise<Version> => {
-  const cdc = changeLogSchema(identity.shard);
-  const client = await pool.connect();
+export const openChangeLog = async (
+  pool: pg.Pool,
+  options: ChangeLogOptions,
+): Promise<{readonly last: Version}> => {
+  const client = await pool.connect().catch(error => {
+    throw unavailable(error);
+  });
   try {
     await client.query('BEGIN');
     await client.query(
-      `SELECT pg_advisory_xact_lock(hashtext(${literal(`migrate-schema:${identity.shard}/cdc`)}))`,
+      `SELECT pg_advisory_xact_lock(hashtext(${literal(`migrate-schema:${options.shard}/cdc`)}))`,
     );
-    await client.query(`
-      CREATE SCHEMA IF NOT EXISTS ${cdc};
-      CREATE TABLE IF NOT EXISTS ${cdc}."changeLog" (
-        watermark TEXT COLLATE "C", pos INT8, change JSON NOT NULL, precommit TEXT, PRIMARY KEY (watermark, pos));
-      CREATE TABLE IF NOT EXISTS ${cdc}."replicationConfig" (
-        "replicaVersion" TEXT NOT NULL, publications TEXT[] NOT NULL, "resetRequired" BOOL,
-        lock INT PRIMARY KEY DEFAULT 1 CHECK (lock = 1));
-      CREATE TABLE IF NOT EXISTS ${cdc}."replicationState" (
-        "lastWatermark" TEXT NOT NULL, owner TEXT, "ownerAddress" TEXT, lock INT PRIMARY KEY DEFAULT 1 CHECK (lock = 1));
-      CREATE TABLE IF NOT EXISTS ${cdc}."tableMetadata" (
-        "schema" TEXT NOT NULL, "table" TEXT NOT NULL, metadata JSONB NOT NULL, PRIMARY KEY ("schema", "table"));
-      CREATE TABLE IF NOT EXISTS ${cdc}."backfilling" (
-        "schema" TEXT NOT NULL, "table" TEXT NOT NULL, "column" TEXT NOT NULL, backfill JSONB NOT NULL,
-        PRIMARY KEY ("schema", "table", "column"))`);
-    const {rows} = await client.query<{replicaVersion: string; lastWatermark: string}>(
-      `SELECT c."replicaVersion", s."lastWatermark" FROM ${cdc}."replicationConfig" c, ${cdc}."replicationState" s FOR UPDATE`,
-    );
-    let last = rows[0]?.lastWatermark;
-    if (rows[0]?.replicaVersion !== identity.replicaVersion || last === undefined) {
-      last = identity.replicaVersion;
-      await client.query(
-        `TRUNCATE ${cdc}."replicationState", ${cdc}."changeLog", ${cdc}."replicationConfig", ${cdc}."tableMetadata", ${cdc}."backfilling"`,
-      );
-      await client.query(
-        `INSERT INTO ${cdc}."replicationConfig" ("replicaVersion", publications) VALUES ($1, $2)`,
-        [identity.replicaVersion, identity.publications],
-      );
-      await client.query(`INSERT INTO ${cdc}."replicationState" ("lastWatermark") VALUES ($1)`, [last]);
-      // The minimum of the log is the oldest position to resume from, so it is never empty.
-      await client.query(
-        `INSERT INTO ${cdc}."changeLog" (watermark, pos, change, precommit)
-         VALUES ($1, 0, '{"tag":"begin"}', NULL), ($1, 1, '{"tag":"commit"}', $1)`,
-        [last],
-      );
-    }
-    await client.query(`UPDATE ${cdc}."replicationState" SET owner = $1`, [identity.owner]);
+    await client.query(tables(options.shard));
+    const last = await adopt(client, options);
     await client.query('COMMIT');
-    return last;
+    return {last};
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {});
-    throw error;
+    throw error instanceof DaemonError ? error : unavailable(error);
   } finally {
     client.release();
   }
+};
+
+const adopt = async (client: pg.PoolClient, options: ChangeLogOptions): Promise<Version> => {
+  const cdc = changeLogSchema(options.shard);
+  const {rows} = await client.query<{replicaVersion: string; last: string; owner: string | null}>(
+    `SELECT c."replicaVersion", s."lastWatermark" AS last, s.owner
+     FROM ${cdc}."replicationConfig" c, ${cdc}."replicationState" s FOR UPDATE`,
+  );
+  const known = rows[0];
+  if (known?.owner && known.owner !== options.owner) {
+    if (!options.takeOver)
+      throw new TakenOver(`Another replication-manager (${known.owner}) has taken over the change log.`);
+    options.log.info({from: known.owner}, 'taking over the change log');
+  }
+  if (known?.replicaVersion === options.replicaVersion) {
+    await checkContinuity(client, options);
+    await client.query(`UPDATE ${cdc}."replicationState" SET owner = $1`, [options.owner]);
+    return known.last;
+  }
+  const {replicaVersion, publications, owner} = options;
+  await client.query(
+    `TRUNCATE ${cdc}."replicationState", ${cdc}."changeLog", ${cdc}."replicationConfig", ${cdc}."tableMetadata", ${cdc}."backfilling"`,
+  );
+  await client.query(
+    `INSERT INTO ${cdc}."replicationConfig" ("replicaVersion", publications) VALUES ($1, $2)`,
+    [replicaVersion, publications],
+  );
+  await client.query(`INSERT INTO ${cdc}."replicationState" ("lastWatermark", owner) VALUES ($1, $2)`, [
+    replicaVersion,
+    owner,
+  ]);
+  // The minimum of the log is the oldest position to resume from, so it is never empty.
+  await client.query(
+    `INSERT INTO ${cdc}."changeLog" (watermark, pos, change, precommit)
+     VALUES ($1, 0, '{"tag":"begin"}', NULL), ($1, 1, '{"tag":"commit"}', $1)`,
+    [replicaVersion],
+  );
+  return replicaVersion;
+};
+
+/**
+ * The slot sends nothing from before its confirmed position. If the log knows of transactions there that the replica lacks,
+ * the file is an old copy, and going on would leave a hole.
+ */
+const checkContinuity = async (
+  client: pg.PoolClient,
+  {shard, stateVersion, confirmedFlushLsn}: ChangeLogOptions,
+): Promise<void> => {
+  if (confirmedFlushLsn === null || confirmedFlushLsn <= lsnOfVersion(stateVersion)) return;
+  const {rowCount} = await client.query(
+    `SELECT 1 FROM ${changeLogSchema(shard)}."changeLog" WHERE watermark > $1 AND watermark < $2 LIMIT 1`,
+    [stateVersion, versionOfLsn(confirmedFlushLsn)],
+  );
+  if (rowCount)
+    throw new ReplicaUnusable(
+      'The replica file is an old copy: transactions that followed it are confirmed and will not be sent again.',
+    );
+};
+
+const tables = (shard: string): string => {
+  const cdc = changeLogSchema(shard);
+  return `
+    CREATE SCHEMA IF NOT EXISTS ${cdc};
+    CREATE TABLE IF NOT EXISTS ${cdc}."changeLog" (
+      watermark TEXT COLLATE "C", pos INT8, change JSON NOT NULL, precommit TEXT, PRIMARY KEY (watermark, pos));
+    CREATE TABLE IF NOT EXISTS ${cdc}."replicationConfig" (
+      "replicaVersion" TEXT NOT NULL, publications TEXT[] NOT NULL, "resetRequired" BOOL,
+      lock INT PRIMARY KEY DEFAULT 1 CHECK (lock = 1));
+    CREATE TABLE IF NOT EXISTS ${cdc}."replicationState" (
+      "lastWatermark" TEXT NOT NULL, owner TEXT, "ownerAddress" TEXT, lock INT PRIMARY KEY DEFAULT 1 CHECK (lock = 1));
+    CREATE TABLE IF NOT EXISTS ${cdc}."tableMetadata" (
+      "schema" TEXT NOT NULL, "table" TEXT NOT NULL, metadata JSONB NOT NULL, PRIMARY KEY ("schema", "table"));
+    CREATE TABLE IF NOT EXISTS ${cdc}."backfilling" (
+      "schema" TEXT NOT NULL, "table" TEXT NOT NULL, "column" TEXT NOT NULL, backfill JSONB NOT NULL,
+      PRIMARY KEY ("schema", "table", "column"))`;
 };

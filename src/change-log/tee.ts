@@ -1,10 +1,10 @@
 import type pg from 'pg';
 import {Observable, type OperatorFunction} from 'rxjs';
-import {TakenOver} from '../errors.ts';
-import {type Lsn, lsnOfVersion, type Version} from '../pg/lsn.ts';
+import type {Lsn, Version} from '../pg/lsn.ts';
 import type {Applied} from '../replication/apply.ts';
-import {type LogEntry, logEntries} from './entries.ts';
-import {changeLogSchema} from './schema.ts';
+import {logEntries} from './entries.ts';
+import {purgeChangeLog} from './purge.ts';
+import {copyLines, LogTransaction} from './write.ts';
 
 export interface TeeOptions {
   readonly pool: pg.Pool;
@@ -12,84 +12,97 @@ export interface TeeOptions {
   readonly owner: string;
   /** Newest version already in the log: what is not above it is not written again. */
   readonly last: Version;
-  /** Rows per INSERT. */
+  /** Rows after which a write is not delayed any more. */
   readonly batchSize: number;
   readonly statementTimeoutMs: number;
   /** Above this many queued bytes the source is paused, below the half it goes on. */
   readonly limitBytes: number;
   readonly pause: () => void;
   readonly resume: () => void;
+  /** Oldest version that someone may still resume from; null: nobody reads the log. */
+  readonly floor?: () => Version | null;
 }
 
-const PURGE_EVERY_MS = 60_000;
+/** Writes wait this long for company: under load many transactions share one, and nobody waits for the log itself. */
+const LINGER_MS = 50;
+const PURGE_EVERY_MS = 30_000;
 
 /**
  * Copies applied batches into the change log in PostgreSQL while apply goes on, and emits each position up to which
- * everything is in both. Many transactions share one INSERT; a transaction is visible in the log only as a whole.
- * @throws TakenOver if another task has taken ownership of the log.
+ * everything is in both. Many transactions share one COPY; a transaction is visible in the log only as a whole.
+ * @throws TakenOver if another task has taken ownership of the log, ChangeLogUnavailable.
  */
 export const teeToChangeLog =
   (options: TeeOptions): OperatorFunction<Applied, Lsn> =>
   source =>
     new Observable(out => {
-      const writer = new Writer(options, out.next.bind(out), out.error.bind(out));
+      const tee = new Tee(options, out.next.bind(out), out.error.bind(out));
       const subscription = source.subscribe({
-        next: batch => writer.push(batch),
+        next: batch => tee.push(batch),
         error: error => out.error(error),
-        complete: () => void writer.drained().then(() => out.complete()),
+        complete: () => void tee.drained().then(() => out.complete()),
       });
       return () => {
         subscription.unsubscribe();
-        writer.stop();
+        tee.stop();
       };
     });
 
 interface Queued {
-  readonly entries: LogEntry[];
-  /** Position reached when the entries are committed; null inside a transaction. */
-  readonly position: Lsn | null;
-  readonly bytes: number;
+  /** Lines for COPY. */
+  text: string[];
+  rows: number;
+  bytes: number;
+  /** Reached when the lines are committed; null: the transaction goes on in the next item, and must not be committed. */
+  position: Lsn | null;
+  /** Newest transaction in the lines. */
+  version: Version | null;
 }
 
-class Writer {
+class Tee {
   readonly #options: TeeOptions;
   readonly #done: (position: Lsn) => void;
   readonly #fail: (error: unknown) => void;
-  readonly #cdc: string;
+  readonly #transaction: LogTransaction;
   #queue: Queued[] = [];
   #bytes = 0;
   #paused = false;
+  /** Newest version handed to the log. */
   #last: Version;
   #openPos = 0;
-  #client: pg.PoolClient | null = null;
   #running: Promise<void> | null = null;
+  #hurry: (() => void) | null = null;
   #stopped = false;
-  #purgedAtMs = Date.now();
+  #purge: {atMs: number; floor: Version | null} = {atMs: Date.now(), floor: null};
 
   constructor(options: TeeOptions, done: (position: Lsn) => void, fail: (error: unknown) => void) {
     this.#options = options;
     this.#done = done;
     this.#fail = fail;
-    this.#cdc = changeLogSchema(options.shard);
     this.#last = options.last;
+    this.#transaction = new LogTransaction(options);
   }
 
   push(batch: Applied): void {
-    if (batch.kind === 'keepalive') this.#queue.push({entries: [], position: batch.lsn, bytes: 0});
+    if (batch.kind === 'keepalive')
+      this.#enqueue({text: [], rows: 0, bytes: 0, position: batch.lsn, version: null});
     else {
       const {entries, nextPos} = logEntries(batch, this.#openPos);
       this.#openPos = nextPos;
-      const last = this.#last;
-      this.#queue.push({
-        entries: entries.filter(entry => entry.watermark > last),
-        position: batch.version === null ? null : lsnOfVersion(batch.version),
-        bytes: batch.bytes,
+      const fresh = entries.filter(entry => entry.watermark > this.#last);
+      const text = copyLines(fresh);
+      this.#enqueue({
+        text,
+        rows: fresh.length,
+        bytes: text.reduce((sum, line) => sum + line.length, 0),
+        position: batch.open ? null : batch.transactions.at(-1)!.commitLsn,
+        version: fresh.at(-1)?.watermark ?? null,
       });
-      this.#bytes += batch.bytes;
-      if (!this.#paused && this.#bytes > this.#options.limitBytes) {
-        this.#paused = true;
-        this.#options.pause();
-      }
+    }
+    if (this.#queue.length > 1 || this.#queue[0]!.rows >= this.#options.batchSize) this.#hurry?.();
+    if (!this.#paused && this.#bytes > this.#options.limitBytes) {
+      this.#paused = true;
+      this.#options.pause();
     }
     this.#running ??= this.#run().finally(() => {
       this.#running = null;
@@ -97,81 +110,81 @@ class Writer {
   }
 
   async drained(): Promise<void> {
+    this.#hurry?.();
     await this.#running;
   }
 
   stop(): void {
     this.#stopped = true;
-    // An open transaction is a part that will be sent again: the connection goes, and the transaction with it.
-    this.#client?.release(true);
-    this.#client = null;
+    this.#hurry?.();
+    // An open transaction is a part that will be sent again.
+    this.#transaction.abandon();
+  }
+
+  #enqueue(item: Queued): void {
+    this.#bytes += item.bytes;
+    const last = this.#queue.at(-1);
+    // Whole transactions share a write; a part of one is written by itself, so that what came before can be committed.
+    if (last && last.position !== null && item.position !== null) {
+      for (const line of item.text) last.text.push(line);
+      last.rows += item.rows;
+      last.bytes += item.bytes;
+      last.position = item.position;
+      last.version = item.version ?? last.version;
+    } else this.#queue.push(item);
   }
 
   async #run(): Promise<void> {
     try {
       while (this.#queue.length && !this.#stopped) {
-        const taken = this.#queue;
-        this.#queue = [];
-        const entries = taken.flatMap(item => item.entries);
-        let position: Lsn | null = null;
-        for (const item of taken) position = item.position ?? position;
-        const open = taken.at(-1)!.position === null;
-        if (entries.length || this.#client) await this.#write(entries, open);
-        if (this.#stopped) return;
-        this.#release(taken);
-        if (position !== null && !open) this.#done(position);
+        if (this.#queue.length === 1 && this.#queue[0]!.rows < this.#options.batchSize) await this.#linger();
+        const item = this.#queue.shift()!;
+        if (item.rows) await this.#transaction.write(item.text);
+        const {position, version} = item;
+        if (position !== null) {
+          if (this.#transaction.isOpen) {
+            this.#last = version ?? this.#last;
+            await this.#transaction.commit(this.#last);
+          }
+          if (this.#stopped) return;
+          this.#done(position);
+        }
+        this.#release(item.bytes);
+        await this.#purgeWhenDue();
       }
-      await this.#purge();
     } catch (error) {
       if (!this.#stopped) this.#fail(error);
     }
   }
 
-  async #write(entries: readonly LogEntry[], open: boolean): Promise<void> {
-    const fresh = this.#client === null;
-    const client = (this.#client ??= await this.#options.pool.connect());
-    if (fresh) await client.query(`BEGIN; SET LOCAL statement_timeout = ${this.#options.statementTimeoutMs}`);
-    for (let at = 0; at < entries.length; at += this.#options.batchSize)
-      await client.query({
-        name: 'zs-change-log',
-        text: `INSERT INTO ${this.#cdc}."changeLog" (watermark, pos, change, precommit)
-               SELECT * FROM json_to_recordset($1) AS x(watermark TEXT, pos INT8, change JSON, precommit TEXT)
-               ON CONFLICT DO NOTHING`,
-        values: [recordset(entries.slice(at, at + this.#options.batchSize))],
-      });
-    if (open) return;
-    const last = entries.at(-1)?.watermark ?? this.#last;
-    const {rowCount} = await client.query(
-      `UPDATE ${this.#cdc}."replicationState" SET "lastWatermark" = $1 WHERE owner = $2`,
-      [last, this.#options.owner],
-    );
-    if (!rowCount) throw new TakenOver('Another replication-manager has taken ownership of the change log.');
-    await client.query('COMMIT');
-    this.#last = last;
-    this.#client?.release();
-    this.#client = null;
+  #linger(): Promise<void> {
+    return new Promise<void>(resolve => {
+      const timer = setTimeout(resolve, LINGER_MS);
+      this.#hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    }).then(() => {
+      this.#hurry = null;
+    });
   }
 
-  #release(taken: readonly Queued[]): void {
-    for (const item of taken) this.#bytes -= item.bytes;
+  #release(bytes: number): void {
+    this.#bytes -= bytes;
     if (this.#paused && this.#bytes < this.#options.limitBytes / 2) {
       this.#paused = false;
       this.#options.resume();
     }
   }
 
-  /** Without subscribers nobody resumes from older entries; the newest always stays (replication.md §6.6). */
-  async #purge(): Promise<void> {
-    if (this.#client || Date.now() - this.#purgedAtMs < PURGE_EVERY_MS) return;
-    this.#purgedAtMs = Date.now();
-    await this.#options.pool.query(`DELETE FROM ${this.#cdc}."changeLog" WHERE watermark < $1`, [this.#last]);
+  /** What the replica surely holds on disk may go: the position of the last time, unless someone needs more. */
+  async #purgeWhenDue(): Promise<void> {
+    if (this.#transaction.isOpen || Date.now() - this.#purge.atMs < PURGE_EVERY_MS) return;
+    const own = this.#purge.floor;
+    this.#purge = {atMs: Date.now(), floor: this.#last};
+    const needed = this.#options.floor?.() ?? null;
+    const floor = own !== null && needed !== null && needed < own ? needed : own;
+    if (floor !== null)
+      await purgeChangeLog(this.#options.pool, this.#options.shard, this.#options.owner, floor);
   }
 }
-
-const recordset = (entries: readonly LogEntry[]): string =>
-  `[${entries
-    .map(
-      ({watermark, pos, change, precommit}) =>
-        `{"watermark":"${watermark}","pos":${pos},"change":${change},"precommit":${precommit ? `"${precommit}"` : 'null'}}`,
-    )
-    .join()}]`;

@@ -7,11 +7,15 @@ import {ident} from './identifier.ts';
 import type {PublishedTable} from './published-schema.ts';
 import {codecFor} from './types.ts';
 
-/** Rows of one network chunk, converted for SQLite. */
+/** Rows that arrived together, converted for SQLite: their values one row after the other. */
 export interface CopiedRows {
-  readonly rows: readonly (readonly SqliteValue[])[];
+  readonly values: readonly SqliteValue[];
+  readonly rows: number;
   readonly bytes: number;
 }
+
+/** PostgreSQL sends 8 KiB at a time; working on more at once costs less per row. */
+const BLOCK_BYTES = 128 * 1024;
 
 /** Rows of a table as COPY selects them: published columns, filtered like the stream (replication.md §2.3). */
 export const copyQuery = (table: PublishedTable): string => {
@@ -24,24 +28,27 @@ export const copyQuery = (table: PublishedTable): string => {
 
 /**
  * Streams a table over COPY. Pulled: the socket is paused while the consumer works, so memory is bounded by the
- * socket's buffer. Ends the COPY when the consumer stops early.
+ * socket's buffer, a block and one row. Ends the COPY when the consumer stops early.
  */
 export async function* copyTable(client: pg.Client, table: PublishedTable): AsyncGenerator<CopiedRows> {
-  const decode = table.columns.map(column => codecFor(column).fromText);
   const stream = client.query(copyTo(`COPY (${copyQuery(table)}) TO STDOUT`));
-  const parser = new CopyTextParser();
-  const width = decode.length;
+  const parser = new CopyTextParser(table.columns.map(column => codecFor(column).fromText));
+  let chunks: Buffer[] = [];
+  let bytes = 0;
+  const convert = (): CopiedRows => {
+    const block = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes);
+    const values: SqliteValue[] = [];
+    const copied = {values, rows: parser.parse(block, values), bytes};
+    chunks = [];
+    bytes = 0;
+    return copied;
+  };
   for await (const chunk of stream as AsyncIterable<Buffer>) {
-    const rows = parser.parse(chunk).map(fields => {
-      const row: SqliteValue[] = new Array(width);
-      for (let i = 0; i < width; i++) {
-        const field = fields[i];
-        row[i] = field === null || field === undefined ? null : decode[i]!(field);
-      }
-      return row;
-    });
-    yield {rows, bytes: chunk.length};
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes >= BLOCK_BYTES) yield convert();
   }
+  if (bytes) yield convert();
   if (!parser.finished)
     throw new StreamUndecodable(`COPY of ${table.schema}.${table.name} ended within a row.`);
 }

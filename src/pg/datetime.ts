@@ -12,6 +12,8 @@ const infinity = (text: string): number | undefined =>
 
 /** ISO text of a `timestamp` or `timestamptz` → ms since the epoch, microseconds as the fraction; ±infinity → ±Infinity. */
 export const timestampToMs = (text: string): number => {
+  const common = commonTimestamp(text);
+  if (common !== null) return common;
   const special = infinity(text);
   if (special !== undefined) return special;
   const m = DATE.exec(text);
@@ -21,6 +23,46 @@ export const timestampToMs = (text: string): number => {
   const seconds = Number(m[4] ?? 0) * 3600 + Number(m[5] ?? 0) * 60 + Number(m[6] ?? 0) - offsetSeconds(m, 8);
   // Whole microseconds first and one division at the end, so that every path gives the same bits.
   return ((days * 86_400 + seconds) * 1_000_000 + micros(m[7])) / 1000;
+};
+
+/**
+ * The shape of nearly every timestamp, `YYYY-MM-DD hh:mm:ss` with an optional fraction and `+hh`, several times faster
+ * than the expression; null for any other, which goes the general way.
+ */
+const commonTimestamp = (text: string): number | null => {
+  const {length} = text;
+  if (length < 19 || length > 29 || text[4] !== '-' || text[10] !== ' ') return null;
+  let end = length;
+  let offset = 0;
+  const sign = text.charCodeAt(length - 3);
+  if (length > 19 && (sign === 43 || sign === 45) /* + - */) {
+    end -= 3;
+    offset = twoDigits(text, end + 1) * (sign === 45 ? -3600 : 3600);
+  }
+  let fraction = 0;
+  if (end > 19) {
+    if (text[19] !== '.' || end > 26) return null;
+    for (let i = 20; i < 26; i++) {
+      const digit = i < end ? text.charCodeAt(i) - 48 : 0;
+      if (digit < 0 || digit > 9) return null;
+      fraction = fraction * 10 + digit;
+    }
+  }
+  const days = daysFromCivil(
+    twoDigits(text, 0) * 100 + twoDigits(text, 2),
+    twoDigits(text, 5),
+    twoDigits(text, 8),
+  );
+  const seconds =
+    twoDigits(text, 11) * 3600 + twoDigits(text, 14) * 60 + twoDigits(text, 17) - offset + days * 86_400;
+  return Number.isNaN(seconds) ? null : (seconds * 1_000_000 + fraction) / 1000;
+};
+
+/** NaN if they are none. */
+const twoDigits = (text: string, at: number): number => {
+  const tens = text.charCodeAt(at) - 48;
+  const ones = text.charCodeAt(at + 1) - 48;
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN;
 };
 
 /** ISO text of a `date` → ms since the epoch at UTC midnight. */

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import {UpstreamUnfit} from '../errors.ts';
+import {UpstreamUnfit, UpstreamUnreachable} from '../errors.ts';
 import {explainRefusal} from './check-upstream.ts';
 import {ident, literal} from './identifier.ts';
 import {type Lsn, parseLsn} from './lsn.ts';
@@ -12,16 +12,16 @@ export interface CreatedSlot {
 }
 
 /**
- * Creates the shard's next free slot (`{shard}_a`, `_b`, …) and exports its snapshot on `session`, a replication connection.
- * Slots of ours that nobody claims are dropped first: they are what failed syncs left behind (replication.md §1.5).
+ * Creates the shard's next free slot (`{shard}_a`, `_b`, …) and exports its snapshot on `session`, a replication
+ * connection (replication.md §1.5). `claim` is called with the name before the slot exists.
+ * @throws UpstreamUnfit if all slots are in use or the role may not create one.
  */
 export const createSlot = async (
   client: pg.Client,
   session: pg.Client,
   shard: string,
-  options: {readonly failover: boolean},
+  options: {readonly failover: boolean; readonly claim: (name: string) => Promise<void>},
 ): Promise<CreatedSlot> => {
-  await dropUnclaimedSlots(client, shard);
   await client.query('BEGIN');
   try {
     await client.query(
@@ -32,6 +32,7 @@ export const createSlot = async (
     let n = 0;
     while (taken.has(`${shard}_${suffix(n)}`)) n++;
     const name = `${shard}_${suffix(n)}`;
+    await options.claim(name);
     // Creation waits for running transactions to end; without a limit one forgotten session would hang the start.
     await session.query('SET lock_timeout = 29000');
     const created = await session.query(
@@ -40,9 +41,15 @@ export const createSlot = async (
     const row = created.rows[0] as {consistent_point: string; snapshot_name: string};
     return {name, consistentPoint: parseLsn(row.consistent_point), snapshot: row.snapshot_name};
   } catch (error) {
-    if ((error as {code?: string}).code === '53400')
+    const {code} = error as {code?: string};
+    if (code === OUT_OF_SLOTS)
       throw new UpstreamUnfit(
         'All replication slots are in use. Raise max_replication_slots, or drop unused ones with pg_drop_replication_slot().',
+        {cause: error},
+      );
+    if (code === '55P03')
+      throw new UpstreamUnreachable(
+        'A replication slot can only be created when the transactions that are running have ended; one has been running for half a minute. Look for it in pg_stat_activity.',
         {cause: error},
       );
     throw explainRefusal(error, 'create a replication slot');
@@ -50,6 +57,10 @@ export const createSlot = async (
     await client.query('COMMIT').catch(() => {});
   }
 };
+
+const OUT_OF_SLOTS = '53400';
+export const isOutOfSlots = (error: unknown): boolean =>
+  ((error as Error).cause as {code?: string} | undefined)?.code === OUT_OF_SLOTS;
 
 /** `a … z, aa, ab, …`: letters, so that a suffix never looks like a shard number. */
 const suffix = (n: number): string => {
@@ -59,17 +70,8 @@ const suffix = (n: number): string => {
   return text;
 };
 
-const ours = (shard: string): string => `${shard.replaceAll('_', '\\_')}\\_%`;
-
-const dropUnclaimedSlots = async (client: pg.Client, shard: string) => {
-  const {rows} = await client.query<{slot_name: string}>(
-    `SELECT slot_name FROM pg_replication_slots
-     WHERE slot_name LIKE $1 AND slot_name ~ $2 AND NOT active AND database = current_database()
-       AND slot_name NOT IN (SELECT "slot" FROM ${ident(shard)}."replicas" WHERE "slot" IS NOT NULL)`,
-    [ours(shard), `^${shard}_[a-z]+$`],
-  );
-  for (const {slot_name} of rows) await dropSlot(client, slot_name);
-};
+/** Regular expression of the shard's own slots; temporary ones of a backfill end in digits and do not match. */
+export const shardSlotPattern = (shard: string): string => `^${shard}_[a-z]+$`;
 
 /** Drops a slot if it exists, ending its walsender first. Best effort: an unreachable server is somebody else's error. */
 export const dropSlot = async (client: pg.Client, name: string): Promise<void> => {
@@ -93,45 +95,55 @@ export const dropSlot = async (client: pg.Client, name: string): Promise<void> =
   }
 };
 
+/** What the server says of a slot and of itself, in one statement; sizes in bytes. */
 export interface SlotHealth {
   readonly exists: boolean;
   readonly activePid: number | null;
+  /** `reserved`, `extended`, `unreserved` or `lost` (pg_replication_slots.wal_status). */
   readonly walStatus: string | null;
+  /** Why the server gave the slot up, where it says so (PostgreSQL 17 and later). */
+  readonly invalidation: string | null;
+  /** WAL that is kept for the slot. */
   readonly retainedBytes: number | null;
-  readonly confirmedFlushLsn: string | null;
-  /** False if it is missing, lost or invalidated: only a new sync helps. */
-  readonly usable: boolean;
+  /** WAL that may still be written before the slot is in danger; null: no limit is set. */
+  readonly safeBytes: number | null;
+  readonly restartLsn: Lsn | null;
+  readonly confirmedFlushLsn: Lsn | null;
+  readonly currentLsn: Lsn;
+  readonly timeline: number;
 }
 
-export const slotHealth = async (client: pg.Client, name: string): Promise<SlotHealth> => {
+export const slotHealth = async (client: pg.Client | pg.Pool, name: string): Promise<SlotHealth> => {
   const {rows} = await client.query<{
-    active_pid: number | null;
-    wal_status: string | null;
-    restart_lsn: string | null;
-    confirmed_flush_lsn: string | null;
+    slot: {
+      active_pid: number | null;
+      wal_status: string | null;
+      restart_lsn: string | null;
+      confirmed_flush_lsn: string | null;
+      safe_wal_size: number | null;
+      invalidation_reason?: string | null;
+    } | null;
+    current: string;
+    timeline: string;
     retained: string | null;
   }>(
-    `SELECT active_pid, wal_status, restart_lsn::text, confirmed_flush_lsn::text,
-       pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::text AS retained
-     FROM pg_replication_slots WHERE slot_name = $1`,
+    `SELECT to_json(s) AS slot, c.lsn::text AS current, left(pg_walfile_name(c.lsn), 8) AS timeline,
+       pg_wal_lsn_diff(c.lsn, s.restart_lsn)::text AS retained
+     FROM (SELECT pg_current_wal_lsn() AS lsn) c LEFT JOIN pg_replication_slots s ON s.slot_name = $1`,
     [name],
   );
-  const row = rows[0];
-  if (!row)
-    return {
-      exists: false,
-      activePid: null,
-      walStatus: null,
-      retainedBytes: null,
-      confirmedFlushLsn: null,
-      usable: false,
-    };
+  const {slot, current, timeline, retained} = rows[0]!;
+  const lsn = (text: string | null | undefined) => (text ? parseLsn(text) : null);
   return {
-    exists: true,
-    activePid: row.active_pid,
-    walStatus: row.wal_status,
-    retainedBytes: row.retained === null ? null : Number(row.retained),
-    confirmedFlushLsn: row.confirmed_flush_lsn,
-    usable: row.wal_status !== 'lost' && row.restart_lsn !== null,
+    exists: slot !== null,
+    activePid: slot?.active_pid ?? null,
+    walStatus: slot?.wal_status ?? null,
+    invalidation: slot?.invalidation_reason ?? null,
+    retainedBytes: retained === null ? null : Number(retained),
+    safeBytes: slot?.safe_wal_size ?? null,
+    restartLsn: lsn(slot?.restart_lsn),
+    confirmedFlushLsn: lsn(slot?.confirmed_flush_lsn),
+    currentLsn: parseLsn(current),
+    timeline: Number.parseInt(timeline, 16),
   };
 };

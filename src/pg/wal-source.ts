@@ -1,6 +1,7 @@
+import type {Socket} from 'node:net';
 import type pg from 'pg';
 import {Observable} from 'rxjs';
-import {SlotUnusable, TakenOver, UpstreamUnreachable} from '../errors.ts';
+import {DaemonError, SlotUnusable, UpstreamUnreachable} from '../errors.ts';
 import {connect} from './connect.ts';
 import {ident, literal} from './identifier.ts';
 import {formatLsn, type Lsn} from './lsn.ts';
@@ -23,6 +24,8 @@ export interface WalSourceOptions {
   readonly publications: readonly string[];
   /** First position wanted: watermark + 1. */
   readonly start: Lsn;
+  /** The server's own patience in ms; 0 = endless. */
+  readonly walSenderTimeoutMs: number;
   /** ms without a byte from a server that was asked to answer; 0 = never give up. */
   readonly inboundTimeoutMs: number;
   /** The replication connection to stream on, which is closed at the end; one of its own if absent. A temporary slot is known only to the session that created it. */
@@ -35,19 +38,20 @@ export interface WalSourceOptions {
 type WireConnection = pg.Connection & {sendCopyFromChunk(chunk: Buffer): void};
 
 const STATUS_EVERY_MS = 10_000;
+const KEEPALIVE = 0x6b;
 
 /**
  * Streams the slot's WAL. Nothing is acknowledged but through `WalControl.acknowledge`. Ends only with an error:
- * @throws UpstreamUnreachable when the connection is lost (resume), SlotUnusable when the slot is gone (resync), TakenOver.
+ * @throws UpstreamUnreachable when the connection is lost (resume), SlotUnusable when the slot is gone (resync).
  */
 export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
   new Observable(out => {
     let wire: WireConnection | null = null;
     let timer: NodeJS.Timeout | undefined;
     let acked: Lsn = 0n;
-    let lastByteMs = Date.now();
     let paused = false;
     let closed = false;
+    const patience = [options.walSenderTimeoutMs, options.inboundTimeoutMs].filter(ms => ms > 0);
     const fail = (error: unknown) => {
       if (!closed) out.error(classify(error, options.slot));
     };
@@ -76,7 +80,8 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
         if (!closed) out.next(frames);
       };
       connection.on('copyData', ({chunk}: {chunk: Buffer}) => {
-        lastByteMs = Date.now();
+        // At once and not after what came before is applied: the server waits for a sign of life, not for progress.
+        if (chunk[0] === KEEPALIVE && chunk[17] === 1) status(false);
         // pg emits all messages of one socket read in one go; a microtask sees them together.
         if (batch.push(chunk) === 1) queueMicrotask(flush);
       });
@@ -94,20 +99,26 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
           },
           resume: () => {
             paused = false;
-            lastByteMs = Date.now();
             connection.stream.resume();
           },
         });
+        const everyMs = Math.max(50, Math.min(STATUS_EVERY_MS, ...patience.map(ms => ms / 4)));
+        const socket = connection.stream as Socket;
+        let bytesRead = socket.bytesRead;
+        let silentMs = 0;
         timer = setInterval(() => {
-          const silent = Date.now() - lastByteMs;
-          if (options.inboundTimeoutMs && !paused && silent > options.inboundTimeoutMs)
+          // Judged by bytes, and in ticks: neither a long row nor work of ours that held up this timer is silence.
+          silentMs = paused || socket.bytesRead !== bytesRead ? 0 : silentMs + everyMs;
+          bytesRead = socket.bytesRead;
+          if (options.inboundTimeoutMs && silentMs > options.inboundTimeoutMs)
             return fail(
               new UpstreamUnreachable(
-                `PostgreSQL sent nothing for ${silent} ms; the connection is given up.`,
+                `PostgreSQL sent nothing for ${Math.round(silentMs)} ms, though it was asked; the connection is given up.`,
               ),
             );
-          status(!paused);
-        }, STATUS_EVERY_MS);
+          // While paused nothing is read, but the server goes on hearing from us.
+          status(silentMs > 0);
+        }, everyMs);
       });
       const names = options.publications.map(name => literal(ident(name)).slice(1, -1)).join(',');
       opened
@@ -126,22 +137,13 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
     };
   });
 
+/** Object not in the right state, undefined object, undefined file: invalidated, dropped, its WAL removed. */
+const SLOT_GONE = new Set(['55000', '42704', '58P01']);
+
 const classify = (error: unknown, slot: string): unknown => {
-  const code = (error as {code?: string}).code;
-  if (code === '55000' || code === '42704')
-    return new SlotUnusable(
-      `The replication slot ${slot} cannot be used any more (${(error as Error).message}).`,
-      {cause: error},
-    );
-  if (code === '57P01' && /terminat/.test((error as Error).message))
-    return new TakenOver(
-      `The replication stream of slot ${slot} was ended by an administrator or another replication-manager.`,
-      {
-        cause: error,
-      },
-    );
-  if (error instanceof UpstreamUnreachable) return error;
-  return new UpstreamUnreachable(`The replication stream broke (${code ?? (error as Error).message}).`, {
-    cause: error,
-  });
+  if (error instanceof DaemonError) return error;
+  const {code, message} = error as {code?: string; message: string};
+  return code && SLOT_GONE.has(code)
+    ? new SlotUnusable(`The replication slot ${slot} cannot be used any more (${message}).`, {cause: error})
+    : new UpstreamUnreachable(`The replication stream broke (${code ?? message}).`, {cause: error});
 };

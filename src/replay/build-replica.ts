@@ -24,7 +24,7 @@ const snapshotRow = z.object({table: z.string(), row: z.array(z.string().nullabl
 export const parseSnapshotRow = (value: unknown): SnapshotRow => snapshotRow.parse(value);
 
 const CONTEXT: SyncContext = {slot: 'fixture', replicaID: '0', systemIdentifier: null};
-const ROWS_AT_ONCE = 500;
+const VALUES_AT_ONCE = 10_000;
 
 /**
  * Builds in `file` what an initial sync of this schema and these rows would leave. @throws FixtureUnusable if a row does
@@ -66,29 +66,32 @@ export const buildReplica = async (
 };
 
 class TableLoader {
-  readonly #writer: RowWriter;
+  /** null for a table without columns, whose rows have nothing to write. */
+  readonly #writer: RowWriter | null;
   readonly #decode: readonly ((text: string) => SqliteValue)[];
-  #rows: SqliteValue[][] = [];
+  #values: SqliteValue[] = [];
 
   constructor(db: Database, table: PublishedSchema['tables'][number]) {
-    this.#writer = new RowWriter(
-      db,
-      liteTableName(table),
-      table.columns.map(column => column.name),
-    );
+    const columns = table.columns.map(column => column.name);
+    this.#writer = columns.length ? new RowWriter(db, liteTableName(table), columns) : null;
     this.#decode = table.columns.map(column => codecFor(column).fromText);
   }
 
   /** False if the row has another width. */
   add(row: SnapshotRow['row']): boolean {
     if (row.length !== this.#decode.length) return false;
-    this.#rows.push(row.map((text, i) => (text === null ? null : this.#decode[i]!(text))));
-    if (this.#rows.length >= ROWS_AT_ONCE) this.flush();
+    row.forEach((text, i) => this.#values.push(text === null ? null : this.#decode[i]!(text)));
+    if (this.#values.length >= VALUES_AT_ONCE) this.#write();
     return true;
   }
 
   flush(): void {
-    this.#writer.write(this.#rows);
-    this.#rows = [];
+    this.#write();
+    this.#writer?.finish();
+  }
+
+  #write(): void {
+    this.#writer?.write(this.#values);
+    this.#values = [];
   }
 }

@@ -12,6 +12,7 @@ import {ident, literal} from '../pg/identifier.ts';
 import {type Lsn, lexi, parseLsn} from '../pg/lsn.ts';
 import {liteTableName, type PublishedSchema} from '../pg/published-schema.ts';
 import {readPublishedSchema} from '../pg/read-published-schema.ts';
+import type {SqliteValue} from '../replica/table-spec.ts';
 import {CASE_FILE, FIXTURE_FORMAT, ROWS_FILE, SCHEMA_FILE, type WalCase} from './fixture.ts';
 import {LineWriter} from './lines.ts';
 
@@ -94,14 +95,16 @@ const writeRows = async (reader: pg.Client, schema: PublishedSchema, file: strin
   let count = 0;
   for (const table of schema.tables) {
     const head = `{"table":${JSON.stringify(liteTableName(table))},"row":`;
-    const parser = new CopyTextParser();
+    const width = table.columns.length;
+    const parser = new CopyTextParser(table.columns.map(() => (text: string) => text));
     const stream = reader.query(copyTo(`COPY (${copyQuery(table)}) TO STDOUT`));
-    for await (const chunk of stream as AsyncIterable<Buffer>)
-      for (const fields of parser.parse(chunk)) {
-        // A table without columns gives one empty field.
-        out.write(`${head}${JSON.stringify(table.columns.length ? fields : [])}}`);
-        count++;
-      }
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      const values: SqliteValue[] = [];
+      const rows = parser.parse(chunk, values);
+      for (let row = 0; row < rows; row++)
+        out.write(`${head}${JSON.stringify(values.slice(row * width, (row + 1) * width))}}`);
+      count += rows;
+    }
   }
   return count;
 };

@@ -46,6 +46,7 @@ export const recordWal = (
       session: snapshot.session,
       publications: options.publications,
       start: snapshot.consistentPoint,
+      walSenderTimeoutMs: 0,
       inboundTimeoutMs: 0,
       onOpen: opened => {
         control = opened;

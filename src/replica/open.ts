@@ -17,6 +17,27 @@ export const openWriter = (file: string): Database.Database => {
   return db;
 };
 
+/**
+ * A new file to be filled at once: no journal and no syncing, as it is thrown away unless it becomes complete. Ends with
+ * `finishBulk`.
+ */
+export const openBulkWriter = (file: string): Database.Database => {
+  const db = open(file, {});
+  db.pragma('journal_mode = MEMORY');
+  db.pragma('synchronous = OFF');
+  db.pragma('locking_mode = EXCLUSIVE');
+  db.pragma('analysis_limit = 1000');
+  db.pragma('cache_size = -16000');
+  return db;
+};
+
+/** Brings a bulk-written file into the form that `openWriter` expects, and closes it. It is not synced yet. */
+export const finishBulk = (db: Database.Database): void => {
+  db.pragma('locking_mode = NORMAL');
+  db.pragma('journal_mode = WAL');
+  db.close();
+};
+
 /** A read-only connection; safe integers off, values beyond ±2^53 must be asked for as text. */
 export const openReader = (file: string): Database.Database => {
   const db = open(file, {readonly: true, fileMustExist: true});

@@ -2,6 +2,7 @@ import type {Database} from 'better-sqlite3';
 import {ReplicaUnusable} from '../errors.ts';
 import type {Version} from '../pg/lsn.ts';
 import {REPLICA_SCHEMA_VERSION} from './metadata.ts';
+import {openWriter} from './open.ts';
 
 /** What the initial sync leaves in `_zero.replicationConfig.initialSyncContext`: how to go on streaming. */
 export interface SyncContext {
@@ -9,6 +10,10 @@ export interface SyncContext {
   /** Row of `{shard}.replicas`. */
   readonly replicaID: string;
   readonly systemIdentifier: string | null;
+  /** Timeline of the server that the replica has followed up to now. */
+  readonly timeline?: number;
+  /** OIDs of the publications, by name. */
+  readonly publicationOids?: Readonly<Record<string, number>>;
 }
 
 export interface ReplicaState {
@@ -52,5 +57,17 @@ export const readReplicaState = (db: Database): ReplicaState => {
         cause: error,
       },
     );
+  }
+};
+
+/** Notes that the replica follows another timeline of the same server from now on. */
+export const followTimeline = (file: string, timeline: number): void => {
+  const db = openWriter(file);
+  try {
+    db.prepare(
+      `UPDATE "_zero.replicationConfig" SET initialSyncContext = json_set(initialSyncContext, '$.timeline', ?)`,
+    ).run(timeline);
+  } finally {
+    db.close();
   }
 };

@@ -1,9 +1,10 @@
 import type {Database} from 'better-sqlite3';
 import type {OperatorFunction} from 'rxjs';
-import {DaemonError, ReplicaUnusable, ReplicaUnwritable, StreamUndecodable} from '../errors.ts';
+import {DaemonError, StreamUndecodable} from '../errors.ts';
 import {transform} from '../flow/transform.ts';
 import {type Version, versionOfLsn} from '../pg/lsn.ts';
 import type {Change, Relation} from '../pgoutput/messages.ts';
+import {replicaError} from '../replica/classify-error.ts';
 import {ChangeLogWriter} from '../replica/log-changes.ts';
 import type {Batch, TransactionPart} from './batch.ts';
 import {TableApplier} from './table-applier.ts';
@@ -20,7 +21,7 @@ export type Applied = Batch & {
 /**
  * Applies batches to the replica: one SQLite transaction per batch, however many upstream transactions it holds; the
  * watermark is written inside. Transactions at or below the watermark are skipped, so a repeated delivery is harmless.
- * Unsubscribing rolls an open transaction back. @throws SchemaChanged, StreamUndecodable, ReplicaUnwritable, ReplicaUnusable.
+ * Unsubscribing rolls an open transaction back. @throws SchemaChanged, StreamUndecodable, DiskFull, ReplicaUnwritable, ReplicaUnusable.
  */
 export const applyBatches = (db: Database, watermark: Version): OperatorFunction<Batch, Applied> =>
   transform(() => {
@@ -101,11 +102,8 @@ class Applier {
 
 const classify = (error: unknown): unknown => {
   if (error instanceof DaemonError) return error;
-  const {code = '', message} = error as {code?: string; message: string};
-  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB')
-    return new ReplicaUnusable('The replica file is damaged.', {cause: error});
-  if (code.startsWith('SQLITE_'))
-    return new ReplicaUnwritable(`The replica cannot be written (${code}: ${message}).`, {cause: error});
+  const ofReplica = replicaError(error);
+  if (ofReplica) return ofReplica;
   // What is left is a value that its codec does not understand; its text must not get into messages.
   return new StreamUndecodable('A value in the WAL stream cannot be converted.', {cause: error});
 };

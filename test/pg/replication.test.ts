@@ -81,7 +81,7 @@ const randomStatement = (random: Random): string => {
     `UPDATE a SET id = id + 1000 WHERE id = ${id} AND NOT EXISTS (SELECT 1 FROM a z WHERE z.id = a.id + 1000)`,
     `DELETE FROM a WHERE id = ${id}`,
     `INSERT INTO b VALUES ('k${id % 5}', ${id}, '{"n": ${id}}') ON CONFLICT DO NOTHING`,
-    `UPDATE b SET y = y + 100 WHERE y = ${id}`,
+    `UPDATE b SET y = y + 100 WHERE y = ${id} AND NOT EXISTS (SELECT 1 FROM b z WHERE z.x = b.x AND z.y = b.y + 100)`,
     `DELETE FROM b WHERE x = 'k${id % 5}'`,
     `INSERT INTO f VALUES (${id}, 'f') ON CONFLICT (id) DO UPDATE SET v = 'g${id}'`,
     `DELETE FROM f WHERE id < ${id - 40}`,
