@@ -28,11 +28,12 @@ export const buildReplica = (file: string, scale: number): Counts => {
     );
     db.exec('BEGIN');
     for (let n = 0; n < counts[name]; n++)
-      writer.write([
+      writer.write(
         rowOf[name](n, counts).map((field, i) =>
           field === null ? null : codecs[i]!(String(field).replace(/(\d)T(\d\d:.*)Z$/, '$1 $2+00')),
         ),
-      ]);
+      );
+    writer.finish();
     db.exec('COMMIT');
     index(db, name, `${name}_pkey`, table.primaryKey, true);
   }
