@@ -1,4 +1,4 @@
-import {concatMap, filter, from, type Observable, tap} from 'rxjs';
+import {filter, from, map, type Observable, tap} from 'rxjs';
 import {conflateMap} from '../src/flow/conflate-map.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
 import type {Epoch, QueryRegistry} from '../src/ivm/registry.ts';
@@ -29,7 +29,7 @@ export const advanceQueries = (
       from([null]).pipe(
         stage(
           'advance',
-          concatMap(() => registry.advance()),
+          map(() => registry.advance()),
           {settles: 'each'},
         ),
         filter(epoch => epoch !== null),

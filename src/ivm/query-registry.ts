@@ -95,10 +95,6 @@ class Registry implements InspectableRegistry {
     }
   }
 
-  async advance(): Promise<Epoch | null> {
-    return this.#advance();
-  }
-
   readRow(table: string, key: RowKey): PresentRow | undefined {
     const spec = this.#tables.get(table);
     const columns = Object.keys(key);
@@ -147,7 +143,7 @@ class Registry implements InspectableRegistry {
     this.#timeline.close();
   }
 
-  #advance(): Epoch | null {
+  advance(): Epoch | null {
     const previous = this.#timeline.current;
     const current = this.#timeline.peek();
     if (current.version <= previous.version) {

@@ -76,8 +76,11 @@ export interface QueryRegistry {
   acquire(ast: AST, keys: PrimaryKeys): Promise<QueryGraph>;
   /** Drops one reference. A graph without references lingers, bounded by memory, then goes. */
   release(graph: QueryGraph): void;
-  /** Moves every graph to the head of the replica. One call at a time; resolves to null if there is nothing new. */
-  advance(): Promise<Epoch | null>;
+  /**
+   * Moves every graph to the head of the replica; null if there is nothing new. Synchronous, so that nobody can acquire a
+   * graph that is ahead of the epochs delivered: hand the result on in the same turn.
+   */
+  advance(): Epoch | null;
   /** Contents of one row at `version`, for catch-up; undefined if there is none. */
   readRow(table: string, key: RowKey): PresentRow | undefined;
   /** Permissions as deployed (`{app}.permissions`), at `version`; null if none. Parsed again only when the hash changes. */

@@ -110,7 +110,7 @@ class Follower {
 
   /** To the head of the replica. @returns the lines of the step. */
   async advance(step = 0): Promise<string[]> {
-    const epoch = await this.#registry.advance();
+    const epoch = this.#registry.advance();
     const lines = [JSON.stringify({step, version: this.version})];
     if (epoch) this.#graphs.forEach((graph, query) => lines.push(...this.#follow(epoch, graph, query, step)));
     return lines;

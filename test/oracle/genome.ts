@@ -284,6 +284,28 @@ const childOf = (
   };
 };
 
+const pinKey = (child: CorrelatedSubquery, table: TestTable, value: number): CorrelatedSubquery => ({
+  ...child,
+  subquery: {
+    ...child.subquery,
+    where: {
+      type: 'and',
+      conditions: [
+        ...table.key.map((name, i) => ({
+          type: 'simple' as const,
+          op: '=' as const,
+          left: {type: 'column' as const, name},
+          right: {
+            type: 'literal' as const,
+            value: pick(DOMAINS[typeOf(name)]! as readonly (string | number | boolean)[], value + i),
+          },
+        })),
+        ...(child.subquery.where ? [child.subquery.where] : []),
+      ],
+    },
+  },
+});
+
 const OPS = ['=', '!=', '<', '>', '<=', '>=', 'IN', 'NOT IN', 'IS', 'IS NOT'] as const;
 const LIKES = ['LIKE', 'NOT LIKE', 'ILIKE', 'NOT ILIKE'] as const;
 
@@ -292,15 +314,20 @@ const conditionOf = (genome: ConditionGenome, tables: readonly TestTable[]): Con
     case 'and':
     case 'or':
       return {type: genome.is, conditions: genome.parts.map(part => conditionOf(part, tables))};
-    case 'exists':
+    case 'exists': {
+      const child = childOf(genome.child, tables, 'exists', 'zsubq_x');
+      // Otherwise hardly any subquery would name one row.
+      const pinned =
+        genome.hints % 6 === 1 ? pinKey(child, pick(tables, genome.child.table), genome.hints >> 3) : child;
       return {
         type: 'correlatedSubquery',
         op: genome.not ? 'NOT EXISTS' : 'EXISTS',
-        related: childOf(genome.child, tables, 'exists', 'zsubq_x'),
+        related: pinned,
         ...(genome.hints % 5 === 1 && {flip: true}),
         ...(genome.hints % 5 === 2 && {flip: false}),
         ...(genome.hints % 3 === 1 && {scalar: true}),
       };
+    }
     case 'simple': {
       const name = pick(COMPARABLE, genome.column);
       const type = typeOf(name);

@@ -81,6 +81,10 @@ export class Naive {
     this.#tables = tables;
   }
 
+  keyOf(table: string): readonly string[] {
+    return this.#tables.get(table)!.key;
+  }
+
   holds(condition: Condition | undefined, row: TestRow): boolean {
     if (!condition) return true;
     switch (condition.type) {
@@ -138,18 +142,44 @@ export class Naive {
   }
 }
 
-/** EXISTS and NOT EXISTS of a condition whose rows are synced. */
-const exists = function* (condition: Condition | undefined): Generator<CorrelatedSubquery> {
+/** EXISTS and NOT EXISTS of a condition. */
+const subqueries = function* (
+  condition: Condition | undefined,
+): Generator<Extract<Condition, {type: 'correlatedSubquery'}>> {
   if (!condition) return;
-  if (condition.type === 'correlatedSubquery') {
-    if (condition.related.system !== 'permissions') yield condition.related;
-  } else if (condition.type !== 'simple') for (const part of condition.conditions) yield* exists(part);
+  if (condition.type === 'correlatedSubquery') yield condition;
+  else if (condition.type !== 'simple') for (const part of condition.conditions) yield* subqueries(part);
 };
 
 const related = (ast: AST): CorrelatedSubquery[] => {
   const last = new Map<string, CorrelatedSubquery>();
   for (const child of ast.related ?? []) last.set(child.subquery.alias ?? child.subquery.table, child);
   return [...last.values()].filter(child => child.system !== 'permissions');
+};
+
+/** Do literals hold a unique key, so that a `scalar` subquery stands for one row and that row is synced by itself? */
+const isCompanion = (
+  {scalar, related}: Extract<Condition, {type: 'correlatedSubquery'}>,
+  key: readonly string[],
+): boolean => {
+  const parts = (condition: Condition | undefined): Condition[] =>
+    condition?.type === 'and' ? condition.conditions.flatMap(parts) : condition ? [condition] : [];
+  const pinned = parts(related.subquery.where).flatMap(part =>
+    part.type === 'simple' &&
+    part.op === '=' &&
+    part.left.type === 'column' &&
+    part.right.type === 'literal' &&
+    part.right.value !== null
+      ? [part.left.name]
+      : [],
+  );
+  return (
+    scalar === true &&
+    related.system !== 'permissions' &&
+    related.correlation.childField.length === 1 &&
+    related.subquery.limit !== 0 &&
+    key.every(name => pinned.includes(name))
+  );
 };
 
 /** What a set of rows lacks, or holds without reason, for a query; null if it is a right answer (zql.md §1.10). */
@@ -160,6 +190,13 @@ export const fault = (
   held: ReadonlySet<string>,
 ): string | null => {
   const allowed = new Set<string>();
+  const isAlone = (condition: Extract<Condition, {type: 'correlatedSubquery'}>) =>
+    isCompanion(condition, naive.keyOf(condition.related.subquery.table));
+  /** Subqueries whose rows are synced as witnesses of a row. */
+  const exists = (condition: Condition | undefined) =>
+    [...subqueries(condition)]
+      .filter(part => part.related.system !== 'permissions' && !isAlone(part))
+      .map(part => part.related);
   /** Rows that may be there: any witness, and what belongs to the witnesses held. */
   const allow = (level: AST, row: TestRow) => {
     allowed.add(idOf(level.table, row));
@@ -188,12 +225,25 @@ export const fault = (
     }
     return null;
   };
-  const rows = naive.window(ast, null, null);
-  for (const row of rows) {
-    const lack = missing(ast, row);
-    if (lack) return `missing: ${lack}`;
-  }
-  for (const row of rows) allow(ast, row);
+  const roots = [ast];
+  const collect = (level: AST) => {
+    for (const condition of subqueries(level.where)) {
+      if (condition.related.system === 'permissions') continue;
+      if (isAlone(condition)) {
+        const {table, where} = condition.related.subquery;
+        roots.push({table, ...(where && {where})});
+      }
+      collect(condition.related.subquery);
+    }
+    for (const child of related(level)) collect(child.subquery);
+  };
+  collect(ast);
+  for (const root of roots)
+    for (const row of naive.window(root, null, null)) {
+      const lack = missing(root, row);
+      if (lack) return `missing: ${lack}`;
+      allow(root, row);
+    }
   for (const id of held) if (!allowed.has(id)) return `held without reason: ${id}`;
   return null;
 };

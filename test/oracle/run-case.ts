@@ -64,19 +64,24 @@ class Follower {
   }
 }
 
-export const testRegistry = (file: string): InspectableRegistry =>
+export const testRegistry = (
+  file: string,
+  options: {readonly yieldMs?: number; readonly usePlanner?: boolean; readonly lingerRows?: number} = {},
+): InspectableRegistry =>
   createQueryRegistry({
     replicaFile: file,
     appID: 'app',
     log: silentLog,
     slowHydrateMs: 1e9,
-    yieldMs: 10,
-    usePlanner: true,
     lingerRows: 0,
+    ...options,
   });
 
+const turn = () => new Promise(resolve => setImmediate(resolve));
+
 /**
- * Runs a case on three registries: one that advances with each transaction, one that coalesces, and a new one per version.
+ * Runs a case on four registries: one that advances with each transaction, one that coalesces and plans nothing, one that
+ * hydrates while the transactions come in, interrupted wherever it can be, and a new one per version.
  * @throws if any of them differs from what ZQL means, or from what its diffs said.
  */
 export const runCase = async (test: Case): Promise<void> => {
@@ -85,9 +90,19 @@ export const runCase = async (test: Case): Promise<void> => {
   mirror.apply(test.rows, replica.transact(test.rows));
   const keys = Object.fromEntries(test.tables.map(table => [table.name, table.key]));
   const naive = () => new Naive(mirror.data, replica.tables);
-  const registries = [testRegistry(replica.file), testRegistry(replica.file)] as const;
-  const open = async (registry: InspectableRegistry) =>
-    Promise.all(test.queries.map(async ast => new Follower(await registry.acquire(ast, keys))));
+  const registries = [
+    testRegistry(replica.file),
+    testRegistry(replica.file, {usePlanner: false}),
+    testRegistry(replica.file, {yieldMs: 0}),
+  ] as const;
+  const open = async (registry: InspectableRegistry, followers: Follower[] = []) => {
+    await Promise.all(
+      test.queries.map(async (ast, i) => {
+        followers[i] = new Follower(await registry.acquire(ast, keys));
+      }),
+    );
+    return followers;
+  };
   const check = (followers: readonly Follower[], when: string) => {
     const oracle = naive();
     followers.forEach(({graph, rows}, i) => {
@@ -99,16 +114,30 @@ export const runCase = async (test: Case): Promise<void> => {
   try {
     const [stepping, coalescing] = [await open(registries[0]), await open(registries[1])];
     check(stepping, 'hydrated');
-    const advance = async (registry: InspectableRegistry, followers: readonly Follower[]) => {
-      const epoch = await registry.advance();
-      if (epoch) for (const follower of followers) follower.follow(epoch);
+    const advance = (registry: InspectableRegistry, followers: readonly Follower[]) => {
+      const epoch = registry.advance();
+      // While hydrations are on their way the list has holes.
+      if (epoch) for (const follower of followers) follower?.follow(epoch);
+    };
+    const hydrateDuring = async (n: number, transact: () => void) => {
+      const followers: Follower[] = [];
+      const opened = open(registries[2], followers);
+      opened.catch(() => {});
+      for (let i = 0; i < n; i++) await turn();
+      transact();
+      advance(registries[2], followers);
+      await opened;
+      check(followers, 'hydrated during a transaction');
+      for (const {graph} of followers) registries[2].release(graph);
     };
     for (const [n, {changes, pause}] of test.transactions.entries()) {
-      mirror.apply(changes, replica.transact(changes));
-      await advance(registries[0], stepping);
+      await hydrateDuring((changes.length * 7 + n) % 9, () =>
+        mirror.apply(changes, replica.transact(changes)),
+      );
+      advance(registries[0], stepping);
       check(stepping, `after transaction ${n}`);
       if (!pause || n === test.transactions.length - 1) {
-        await advance(registries[1], coalescing);
+        advance(registries[1], coalescing);
         check(coalescing, `after transaction ${n}, coalesced`);
       }
       const fresh = testRegistry(replica.file);

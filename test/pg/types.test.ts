@@ -305,7 +305,7 @@ test('an integer beyond 2^53 fails only queries that return its row, and says wh
   registry.close();
 });
 
-const until2 = async <T>(attempt: () => Promise<T | null>): Promise<T> => {
+const until2 = async <T>(attempt: () => Promise<T | null> | T | null): Promise<T> => {
   let result: T | null = null;
   await until(async () => (result = await attempt()) !== null, 'there is a result');
   return result!;
