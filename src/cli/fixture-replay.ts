@@ -2,7 +2,7 @@ import {Command, CommanderError, InvalidArgumentError} from 'commander';
 import {DaemonError} from '../errors.ts';
 import {type Lsn, parseLsn} from '../pg/lsn.ts';
 import type {Terminal} from '../replay/stepper.ts';
-import {type RecordFlags, recordFixture} from './record-fixture.ts';
+import {type RecordFlags, recordFixture, redactRecording} from './record-fixture.ts';
 import {replayFixtures} from './replay-fixtures.ts';
 
 /** Where a command reads and writes; the process's own streams but in tests. */
@@ -67,8 +67,17 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
       'replay transactions above this size in parts, instead of the default',
       positive,
     )
+    .option('--redact', 'replace every string, keeping which are equal and their order')
     .action(async (flags: RecordFlags) => {
       code = await recordFixture(flags, io.stdout, interrupted(io));
+    });
+  program
+    .command('redact')
+    .description('copy a recording with every string replaced, keeping which are equal and their order')
+    .argument('<fixture>')
+    .argument('<folder>', 'where to write the copy')
+    .action(async (from: string, to: string) => {
+      code = await redactRecording(from, to, io.stdout);
     });
   try {
     await program.parseAsync(argv, {from: 'user'});

@@ -1,10 +1,12 @@
-import {existsSync, mkdirSync} from 'node:fs';
+import {existsSync, mkdirSync, mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {FixtureUnusable} from '../errors.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
-import {CASE_FILE} from '../replay/fixture.ts';
+import {CASE_FILE, readFixture} from '../replay/fixture.ts';
 import {recordSnapshot} from '../replay/record-snapshot.ts';
 import {recordWal} from '../replay/record-wal.ts';
+import {redactFixture} from '../replay/redact.ts';
 import {replayFixtures} from './replay-fixtures.ts';
 
 export interface RecordFlags {
@@ -16,6 +18,7 @@ export interface RecordFlags {
   readonly seconds?: number;
   readonly untilLsn?: Lsn;
   readonly partBytes?: number;
+  readonly redact?: boolean;
 }
 
 const REASONS = {
@@ -34,10 +37,47 @@ export const recordFixture = async (
   output: NodeJS.WritableStream,
   signal: AbortSignal,
 ): Promise<number> => {
-  if (existsSync(join(flags.out, CASE_FILE)))
-    throw new FixtureUnusable(`${flags.out} already holds a fixture; remove it or choose another folder.`);
-  mkdirSync(flags.out, {recursive: true});
-  const source = {url: flags.upstream, publications: flags.publication, dir: flags.out};
+  refuseOld(flags.out);
+  if (!flags.redact) {
+    await record(flags.out, flags, output, signal);
+    return replayFixtures([flags.out], {bless: true, diff: false}, output);
+  }
+  // What is to be redacted never lies in the folder that is given away, not even for a while.
+  const raw = mkdtempSync(join(tmpdir(), 'zs-record-'));
+  try {
+    await record(raw, flags, output, signal);
+    return await redactRecording(raw, flags.out, output);
+  } finally {
+    rmSync(raw, {recursive: true, force: true});
+  }
+};
+
+/** A copy of a recording with every string replaced, and expectations of its own. @returns the exit code. */
+export const redactRecording = async (
+  from: string,
+  to: string,
+  output: NodeJS.WritableStream,
+): Promise<number> => {
+  refuseOld(to);
+  const fixture = readFixture(from);
+  if (fixture.case.kind !== 'wal') throw new FixtureUnusable(`${from} is no recording of a stream.`);
+  await redactFixture({...fixture, case: fixture.case}, to);
+  return replayFixtures([to], {bless: true, diff: false}, output);
+};
+
+const refuseOld = (dir: string): void => {
+  if (existsSync(join(dir, CASE_FILE)))
+    throw new FixtureUnusable(`${dir} already holds a fixture; remove it or choose another folder.`);
+};
+
+const record = async (
+  dir: string,
+  flags: RecordFlags,
+  output: NodeJS.WritableStream,
+  signal: AbortSignal,
+): Promise<void> => {
+  mkdirSync(dir, {recursive: true});
+  const source = {url: flags.upstream, publications: flags.publication, dir};
   const snapshot = await recordSnapshot({...source, about: flags.about, partBytes: flags.partBytes});
   output.write(`snapshot at ${formatLsn(snapshot.consistentPoint)}: ${snapshot.rows} rows\n`);
   const wal = await recordWal(snapshot, {
@@ -53,5 +93,4 @@ export const recordFixture = async (
   output.write(
     `recording ended, since ${REASONS[wal.endedBy]}: ${wal.transactions} transactions, ${wal.bytes} bytes\n`,
   );
-  return replayFixtures([flags.out], {bless: true, diff: false}, output);
 };

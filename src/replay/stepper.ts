@@ -107,7 +107,9 @@ const tables = (db: Database): string =>
 const select =
   (sql: string) =>
   (db: Database): string => {
-    const rows = db.prepare(sql).safeIntegers().all() as Record<string, unknown>[];
+    const statement = db.prepare(sql);
+    if (!statement.reader) return 'Only what gives rows is answered.\n';
+    const rows = statement.safeIntegers().all() as Record<string, unknown>[];
     const line = (row: Record<string, unknown>) =>
       JSON.stringify(row, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
     return `${rows.map(row => `  ${line(row)}\n`).join('')}  ${rows.length} row${rows.length === 1 ? '' : 's'}\n`;
