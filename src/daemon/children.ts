@@ -2,7 +2,7 @@ import {type ChildProcess, fork} from 'node:child_process';
 import type {Socket} from 'node:net';
 import {fileURLToPath} from 'node:url';
 import type {ZeroConfig} from '../config/config.ts';
-import {serializeConfig} from '../config/parse-config.ts';
+import {serializeConfig} from '../config/handed-config.ts';
 import type {ReplicatorInspection, WorkerInspection} from '../observe/inspection.ts';
 import {CONFIG_VARIABLE, type FromChild, type ToChild, type Usage, WORKER_INDEX_VARIABLE} from './ipc.ts';
 
@@ -32,7 +32,11 @@ export class Child {
         [WORKER_INDEX_VARIABLE]: String(index),
       },
       // A large young generation keeps megabytes of garbage; a small one costs little here, since rows live in SQLite.
-      execArgv: ['--max-semi-space-size=16', '--enable-source-maps'],
+      // Source maps are read when a module is loaded, not when an error is printed: too dear for a start.
+      execArgv: [
+        '--max-semi-space-size=16',
+        ...(config.log.level === 'debug' ? ['--enable-source-maps'] : []),
+      ],
       // Signals of the terminal reach the dispatcher alone, which ends its children in order.
       detached: false,
     });

@@ -8,7 +8,6 @@ import {join} from 'node:path';
 import {writeHeapSnapshot} from 'node:v8';
 import type {ZeroConfig} from '../config/config.ts';
 import type {DaemonInspection} from '../observe/inspection.ts';
-import {metricsText} from '../observe/metrics.ts';
 import {requestUrl} from '../sync/handshake.ts';
 
 export interface HttpDeps {
@@ -50,7 +49,8 @@ const respond = async (deps: HttpDeps, request: IncomingMessage, response: Serve
       return deps.isReady() ? text(response, 200, 'OK') : text(response, 503, 'starting');
     case '/metrics':
       response.setHeader('Content-Type', 'text/plain; version=0.0.4');
-      response.end(await metricsText(await deps.inspect()));
+      // Loaded when first asked for: most servers are never asked.
+      response.end(await (await import('../observe/metrics.ts')).metricsText(await deps.inspect()));
       return;
     case '/statz':
     case '/pipelines':

@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import * as z from 'zod';
 import type {AST, Condition, CorrelatedSubquery, JsonValue} from '../zql/ast.ts';
 
 /** Any JSON; it was parsed from text, so nothing else can be in it. */

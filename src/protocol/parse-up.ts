@@ -1,4 +1,4 @@
-import {z} from 'zod';
+import * as z from 'zod';
 import {astSchema, json} from './ast-schema.ts';
 import {protocolError} from './error-body.ts';
 import type {InitConnection, Up} from './up.ts';

@@ -1,5 +1,5 @@
 import type {Database} from 'better-sqlite3';
-import {z} from 'zod';
+import * as z from 'zod';
 import {FixtureUnusable} from '../errors.ts';
 import type {Version} from '../pg/lsn.ts';
 import {liteTableName, type PublishedSchema} from '../pg/published-schema.ts';

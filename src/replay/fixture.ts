@@ -1,6 +1,6 @@
 import {readdirSync, readFileSync, statSync} from 'node:fs';
 import {basename, dirname, join} from 'node:path';
-import {z} from 'zod';
+import * as z from 'zod';
 import {FixtureUnusable} from '../errors.ts';
 import type {PublishedSchema} from '../pg/published-schema.ts';
 

@@ -1,6 +1,6 @@
 import {mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {z} from 'zod';
+import * as z from 'zod';
 import {FixtureUnusable} from '../errors.ts';
 import {astSchema} from '../protocol/ast-schema.ts';
 import type {AST} from '../zql/ast.ts';

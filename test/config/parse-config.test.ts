@@ -1,10 +1,6 @@
 import {describe, expect, test} from 'vitest';
-import {
-  deserializeConfig,
-  isConfigured,
-  parseConfig,
-  serializeConfig,
-} from '../../src/config/parse-config.ts';
+import {deserializeConfig, serializeConfig} from '../../src/config/handed-config.ts';
+import {isConfigured, parseConfig} from '../../src/config/parse-config.ts';
 import {ConfigError, PipelineBug} from '../../src/errors.ts';
 
 const base = {
