@@ -1,0 +1,195 @@
+import {existsSync} from 'node:fs';
+import {join} from 'node:path';
+import pg from 'pg';
+import {type Browser, chromium, type Page} from 'playwright-core';
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {type DevMode, startDevMode, temporaryFolder} from '../helpers/dev-mode.ts';
+import {until} from '../helpers/until.ts';
+
+const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+const there = existsSync(CHROMIUM);
+
+if (!there)
+  console.warn(`There is no ${CHROMIUM}: the demonstration's page is not tested. Set CHROMIUM to one.`);
+
+/** Two windows that share nothing but the server; what they show after a change came through it. */
+describe.skipIf(!there)('the demonstration in a browser', () => {
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let dev: DevMode;
+  let browser: Browser;
+  let psql: pg.Client;
+  let left: Page;
+  let right: Page;
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    folder = await temporaryFolder();
+    dev = await startDevMode({cwd: folder.path});
+    psql = new pg.Client(dev.connectionString());
+    await psql.connect();
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: [
+        ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+        ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+      ],
+    });
+    [left, right] = [await openWindow('light'), await openWindow('dark')];
+  }, 180_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await psql?.end().catch(() => {});
+    await dev?.[Symbol.asyncDispose]();
+    await folder?.[Symbol.asyncDispose]();
+  });
+
+  const openWindow = async (colorScheme: 'light' | 'dark') => {
+    const context = await browser.newContext({colorScheme, viewport: {width: 1280, height: 860}});
+    const page = await context.newPage();
+    page.setDefaultTimeout(30_000);
+    page.on('pageerror', error => errors.push(error.message));
+    page.on('console', message => message.type() === 'error' && errors.push(message.text()));
+    page.on('request', request => {
+      if (!request.url().startsWith(dev.url)) errors.push(`asked elsewhere: ${request.url()}`);
+    });
+    await page.goto(dev.url);
+    await page.getByText('In sync').waitFor();
+    await page.locator('.row').nth(49).waitFor();
+    return page;
+  };
+  const titles = (page: Page) => page.locator('.row .title').allTextContents();
+  const row = (page: Page, title: string) => page.locator('.row', {hasText: title});
+  const count = async (sql: string) =>
+    Number((await psql.query(`SELECT count(*) AS n FROM ${sql}`)).rows[0].n);
+
+  test('both windows show the same list', async () => {
+    expect(await titles(left)).toHaveLength(50);
+    expect(await titles(right)).toEqual(await titles(left));
+  });
+
+  test('what is typed in one window shows in the other', async () => {
+    await left.locator('.row').nth(4).click();
+    await left.getByRole('textbox', {name: 'Title'}).fill('Seen in both windows');
+    await row(right, 'Seen in both windows').waitFor();
+    // It was changed last, so it is first.
+    expect((await titles(right))[0]).toBe('Seen in both windows');
+    expect(await count(`issue WHERE title = 'Seen in both windows'`)).toBe(1);
+  });
+
+  test('and back: status, label and comment of the same issue', async () => {
+    await row(right, 'Seen in both windows').click();
+    await right.getByRole('group', {name: 'Status'}).getByRole('button', {name: 'In progress'}).click();
+    await left.locator('.segments [aria-pressed=true]', {hasText: 'In progress'}).waitFor();
+    const label = (page: Page) =>
+      page.getByRole('group', {name: 'Labels'}).getByRole('button', {name: 'security'});
+    const before = await label(left).getAttribute('aria-pressed');
+    await label(right).click();
+    await until(async () => (await label(left).getAttribute('aria-pressed')) !== before, 'the label follows');
+    await right.getByRole('textbox', {name: 'Comment'}).fill('Said on the right');
+    await right.getByRole('button', {name: 'Comment', exact: true}).click();
+    await left.locator('.comments').getByText('Said on the right').waitFor();
+  });
+
+  test('an UPDATE from psql shows in both', async () => {
+    await psql.query(`UPDATE issue SET title = 'Changed by psql', updated = now() WHERE num = 7`);
+    for (const page of [left, right]) await row(page, 'Changed by psql').waitFor();
+    await psql.query(`DELETE FROM issue WHERE num = 7`);
+    for (const page of [left, right]) await row(page, 'Changed by psql').waitFor({state: 'detached'});
+  });
+
+  test('the example of the page runs in PostgreSQL', async () => {
+    const before = await count('issue WHERE priority = 1');
+    await left.getByRole('button', {name: 'Run it'}).click();
+    await left.getByText(/^Committed/).waitFor();
+    expect(await count('issue WHERE priority = 1')).toBeGreaterThanOrEqual(before);
+    // Nobody else's page may press it.
+    expect((await fetch(`${dev.url}demo/example`, {method: 'POST'})).status).toBe(403);
+  });
+
+  test('an issue added in one window shows in the other, with the number that PostgreSQL gave', async () => {
+    await right.keyboard.press('Escape');
+    await right.keyboard.press('n');
+    await right.getByRole('textbox', {name: 'Title'}).last().fill('Added on the right');
+    await right.getByRole('button', {name: 'Add issue'}).click();
+    await row(left, 'Added on the right').waitFor();
+    const key = row(left, 'Added on the right').locator('.key-of');
+    await until(async () => /^[A-Z]+-\d+$/.test((await key.textContent()) ?? ''), 'it has a number');
+    expect(await count(`issue WHERE title = 'Added on the right' AND num > 2400`)).toBe(1);
+  });
+
+  test('filters, order and limit are the query', async () => {
+    await left.keyboard.press('Escape');
+    await left.keyboard.press('Escape');
+    await left.getByRole('button', {name: 'Show more'}).click();
+    await left.locator('.row').nth(99).waitFor();
+    await left.getByLabel('Status', {exact: true}).first().selectOption('done');
+    await left.getByLabel('Label', {exact: true}).selectOption('security');
+    await left.getByLabel('Order').selectOption('title');
+    await left.getByRole('searchbox').fill('dark mode');
+    const {rows} = await psql.query<{title: string}>(
+      `SELECT title FROM issue i WHERE status = 'done' AND title ILIKE '%dark mode%' AND EXISTS
+         (SELECT FROM issue_label JOIN label l ON l.id = label_id WHERE issue_id = i.id AND l.name = 'security')
+       ORDER BY title, id LIMIT 50`,
+    );
+    expect(rows.length).toBeGreaterThan(0);
+    const wanted = JSON.stringify(rows.map(({title}) => title));
+    await until(
+      async () => JSON.stringify(await titles(left)) === wanted,
+      'the list is what PostgreSQL says',
+    );
+  });
+
+  test('the keyboard walks through the list', async () => {
+    await right.keyboard.press('Escape');
+    await right.locator('.row').first().focus();
+    await right.keyboard.press('ArrowDown');
+    const second = (await titles(right))[1]!;
+    expect(await right.locator('.row:focus .title').textContent()).toBe(second);
+    await until(
+      async () => (await right.getByRole('textbox', {name: 'Title'}).first().inputValue()) === second,
+      'it opens',
+    );
+  });
+
+  test('looks as it should', async () => {
+    const folderOfShots = process.env['ZS_SCREENSHOTS'];
+    await left.reload();
+    await left.locator('.row').nth(3).click();
+    await left.locator('.detail .comments').waitFor();
+    for (const [page, name] of [
+      [left, 'demo-light'],
+      [right, 'demo-dark'],
+    ] as const) {
+      // Nothing lies outside of the window, and nothing overlaps its neighbour.
+      const wide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
+      expect(wide).toBe(false);
+      if (folderOfShots) await page.screenshot({path: join(folderOfShots, `${name}.png`)});
+    }
+  });
+
+  test('no error was shown, and nothing was asked of elsewhere', () => {
+    expect(errors).toEqual([]);
+  });
+
+  test('a new column does not disturb anybody', async () => {
+    await psql.query(`ALTER TABLE issue ADD COLUMN estimate int`);
+    await psql.query(`CREATE TABLE sprint (id text PRIMARY KEY)`);
+    await psql.query(
+      `UPDATE issue SET title = 'After the change', estimate = 3, updated = now() WHERE num = 8`,
+    );
+    await row(right, 'After the change').waitFor();
+    await right.getByText('In sync').waitFor();
+  });
+
+  test('after a stop the page says so, and goes on with the next start', async () => {
+    await psql.end();
+    expect(await dev.stop('SIGINT')).toBe(0);
+    expect(dev.output()).toContain('All has ended');
+    await expect(new pg.Client(dev.connectionString()).connect()).rejects.toThrow(/ECONNREFUSED/);
+    await right.locator('.connection:not(.up)').waitFor();
+    dev = await startDevMode({cwd: folder.path, port: dev.port});
+    await right.getByText('In sync').waitFor({timeout: 60_000});
+    await row(right, 'After the change').waitFor();
+  });
+});
