@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import {Subject, tap} from 'rxjs';
+import {identity, Subject, tap} from 'rxjs';
 import type {Permissions} from '../src/auth/permissions.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import {batchByKey} from '../src/flow/batch-by-key.ts';
@@ -30,6 +30,13 @@ interface Executed {
 
 /** A client comes back after about a second instead of the usual five. */
 const COME_BACK_MS = 1000;
+
+/** Mutations of one user that wait for room in the window. */
+const MAX_HELD = 2000;
+
+const RATE_LIMITED = 'Rate limit exceeded';
+const TOO_MANY_WAIT = 'Too many mutations wait because of the rate limit; nothing is lost.';
+const BUSY = 'The upstream database is busy or cannot be reached; nothing is lost.';
 
 /** The chain of writes: push → sliding-window limit → batches per client group → one transaction each → answers. */
 export const createMutations = (deps: {
@@ -71,9 +78,14 @@ export const createMutations = (deps: {
     .pipe(
       stage(
         'limit',
-        limitMutations(limiter, ({connection}) =>
-          connection.fail(protocolError('MutationRateLimited', 'Rate limit exceeded')),
-        ),
+        limiter
+          ? limitMutations({
+              limiter,
+              maxHeld: MAX_HELD,
+              tell: connection => connection.fail(protocolError('MutationRateLimited', RATE_LIMITED)),
+              overflow: connection => refuse(connection, comeBackLater(TOO_MANY_WAIT)),
+            })
+          : identity,
       ),
       stage(
         'execute',
@@ -122,7 +134,7 @@ const answer = (
 ): void => {
   for (const [i, {connection, mutation}] of requests.entries()) {
     const outcome = outcomes?.[i];
-    if (!outcome) refuse(connection, busy());
+    if (!outcome) refuse(connection, comeBackLater(BUSY));
     else if (outcome.kind === 'failed') connection.fail(protocolError('MutationFailed', outcome.message));
     else if (outcome.kind === 'out-of-order')
       refuse(
@@ -136,10 +148,10 @@ const answer = (
 };
 
 /** Without an error that tells it to wait, a client whose socket closes is back at once. */
-const busy = (): ProtocolError =>
+const comeBackLater = (message: string): ProtocolError =>
   new ProtocolError({
     kind: 'ServerOverloaded',
-    message: 'The upstream database is busy or cannot be reached; nothing is lost.',
+    message,
     origin: 'zeroCache',
     minBackoffMs: COME_BACK_MS,
     maxBackoffMs: 2 * COME_BACK_MS,

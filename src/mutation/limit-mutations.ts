@@ -1,31 +1,107 @@
-import {filter, type MonoTypeOperatorFunction} from 'rxjs';
+import {asyncScheduler, type MonoTypeOperatorFunction, Observable, type SchedulerLike} from 'rxjs';
+import type {ClientConnection} from '../sync/types.ts';
 import type {KeyedLimiter} from './sliding-window.ts';
 import type {MutationRequest} from './types.ts';
 
+export interface LimitOptions {
+  readonly limiter: KeyedLimiter;
+  /** Hears of a connection whose mutations have to wait, once until all of them are through. */
+  readonly tell: (connection: ClientConnection) => void;
+  /** Hears of a connection that has more waiting than is kept; what waits of it is dropped when it closes. */
+  readonly overflow: (connection: ClientConnection) => void;
+  /** Most mutations of one user that are kept waiting. */
+  readonly maxHeld: number;
+}
+
+const SHORTEST_PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 1000;
+
+/** Who is counted together: a user, or a client group of the logged out. */
+const userKey = ({userID, clientGroupID}: ClientConnection): string =>
+  userID === null ? `g${clientGroupID}` : `u${userID}`;
+
 /**
- * Lets mutations through as far as their user's window allows; `refuse` hears of the others. After a refused id, later
- * ids of the same client are refused until it comes again: let through, they would be out of order.
+ * Lets mutations through as far as their user's window allows. The others are held in order, those behind them too, and
+ * go on when room returns: a client that is told of the limit does not send again by itself. What comes twice meanwhile
+ * is held once, and what a closed connection left behind is dropped, since its client comes back with it.
  */
-export const limitMutations = (
-  limiter: KeyedLimiter | null,
-  refuse: (request: MutationRequest) => void,
-): MonoTypeOperatorFunction<MutationRequest> => {
-  const refusedFrom = new Map<string, number>();
-  return filter(request => {
-    if (!limiter) return true;
-    const {connection, mutation} = request;
-    const client = `${connection.clientGroupID}\0${mutation.clientID}`;
-    const waiting = refusedFrom.get(client);
-    const inOrder = waiting === undefined || mutation.id <= waiting;
-    if (
-      inOrder &&
-      limiter.allow(connection.userID === null ? `g${connection.clientGroupID}` : `u${connection.userID}`)
-    ) {
-      refusedFrom.delete(client);
-      return true;
-    }
-    refusedFrom.set(client, waiting === undefined ? mutation.id : Math.min(waiting, mutation.id));
-    refuse(request);
-    return false;
-  });
-};
+export const limitMutations =
+  (
+    {limiter, tell, overflow, maxHeld}: LimitOptions,
+    clock: SchedulerLike = asyncScheduler,
+  ): MonoTypeOperatorFunction<MutationRequest> =>
+  source =>
+    new Observable(out => {
+      const held = new Map<string, Held>();
+      const pauseMs = Math.min(Math.max(limiter.averagePauseMs, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS);
+      /** @returns whether something still waits. */
+      const release = (key: string, waiting: Held): boolean => {
+        waiting.dropClosed();
+        for (let first = waiting.first; first; first = waiting.first) {
+          if (!limiter.allow(key)) return true;
+          waiting.shift();
+          out.next(first);
+        }
+        held.delete(key);
+        return false;
+      };
+      const hold = (key: string): Held => {
+        const waiting = new Held();
+        held.set(key, waiting);
+        const action = clock.schedule(function () {
+          if (release(key, waiting)) this.schedule(undefined, pauseMs);
+          else action.unsubscribe();
+        }, pauseMs);
+        out.add(action);
+        return waiting;
+      };
+      return source.subscribe({
+        next: request => {
+          const {connection} = request;
+          const key = userKey(connection);
+          const behind = held.get(key);
+          if (!behind && limiter.allow(key)) return out.next(request);
+          const waiting = behind ?? hold(key);
+          if (waiting.size >= maxHeld) return overflow(connection);
+          waiting.push(request);
+          if (!waiting.told.has(connection)) {
+            waiting.told.add(connection);
+            tell(connection);
+          }
+        },
+        error: error => out.error(error),
+        complete: () => out.complete(),
+      });
+    });
+
+/** Mutations of one user that wait, oldest first, each once. */
+class Held {
+  readonly told = new Set<ClientConnection>();
+  readonly #requests = new Map<string, MutationRequest>();
+
+  get size(): number {
+    return this.#requests.size;
+  }
+
+  get first(): MutationRequest | undefined {
+    return this.#requests.values().next().value;
+  }
+
+  push(request: MutationRequest): void {
+    const key = keyOf(request);
+    const known = this.#requests.get(key);
+    // The connection it came by before may be gone; its place in the row is kept.
+    if (!known || known.connection.closed) this.#requests.set(key, request);
+  }
+
+  shift(): void {
+    for (const key of this.#requests.keys()) return void this.#requests.delete(key);
+  }
+
+  dropClosed(): void {
+    for (const [key, {connection}] of this.#requests) if (connection.closed) this.#requests.delete(key);
+  }
+}
+
+const keyOf = ({connection, mutation}: MutationRequest): string =>
+  `${connection.clientGroupID}\0${mutation.clientID}\0${mutation.id}`;

@@ -67,6 +67,11 @@ export class KeyedLimiter {
     this.#options = options;
   }
 
+  /** ms between calls that use up the limit evenly; infinite if it is zero. */
+  get averagePauseMs(): number {
+    return this.#options.windowMs / this.#options.max;
+  }
+
   allow(key: string): boolean {
     let window = this.#windows.get(key);
     if (!window) {
