@@ -102,10 +102,10 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
 
   const views = new Views();
   const deliver = (epoch: Epoch): void => {
-    for (const group of groups.values()) {
-      if (epoch.schemaChanged || epoch.permissionsChanged) group.invalidate(epoch.schemaChanged);
-      for (const {graph, error} of epoch.failed) group.graphFailed(graph, error);
-    }
+    if (epoch.schemaChanged || epoch.permissionsChanged)
+      for (const group of groups.values()) group.invalidate(epoch.schemaChanged);
+    for (const {graph, error} of epoch.failed)
+      for (const group of groups.values()) group.graphFailed(graph, error);
     views.deliver(epoch.diffs);
     waiting.settle();
   };

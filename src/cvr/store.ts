@@ -34,6 +34,7 @@ export class CvrStore {
   readonly #sql: ReturnType<typeof cvrStatements>;
   readonly #journal: RowJournal;
   readonly #waiting: Waiting[] = [];
+  readonly #underWay = new Map<string, Promise<void>>();
   #running = 0;
   /** Transactions so far. */
   commits = 0;
@@ -51,11 +52,26 @@ export class CvrStore {
    * then the record must be loaded again.
    */
   commit(update: CvrUpdate): Promise<void> {
-    return new Promise((resolve, reject) => {
+    const {clientGroupID} = update;
+    const committed = new Promise<void>((resolve, reject) => {
       this.#waiting.push({update, resolve, reject});
       // Updates of the same turn go together.
       if (this.#running < MAX_RUNNING && this.#waiting.length === 1) setImmediate(() => this.#start());
     });
+    const settled = committed.then(
+      () => {},
+      () => {},
+    );
+    this.#underWay.set(clientGroupID, settled);
+    void settled.then(() => {
+      if (this.#underWay.get(clientGroupID) === settled) this.#underWay.delete(clientGroupID);
+    });
+    return committed;
+  }
+
+  /** Resolves when no update of the group is under way, whatever became of it: it may have been left by a group that ended. */
+  async settled(clientGroupID: string): Promise<void> {
+    await this.#underWay.get(clientGroupID);
   }
 
   /** Tells that groups are alive and where their TTL clocks stand; those that were taken over are left alone. */

@@ -12,7 +12,7 @@ import {toProtocolError} from './connection.ts';
 import {GroupClients} from './group-clients.ts';
 import {applyDelete, applyInit, type ConfigContext} from './group-config.ts';
 import type {GroupDeps} from './group-deps.ts';
-import {ConfigChanges, ensureClient, patchDesires} from './group-desires.ts';
+import {ConfigChanges, patchDesires} from './group-desires.ts';
 import {nextExpiryMs} from './group-expiry.ts';
 import {inspectGroup} from './group-inspection.ts';
 import {type CatchUps, type Poke, pokesOf} from './group-pokes.ts';
@@ -102,7 +102,9 @@ export class ClientGroup {
 
   changeDesired(connection: ClientConnection, patch: readonly UpQueryOp[]): Promise<void> {
     return this.#enqueue(connection, ({cvr, changes, nowMs}) => {
-      ensureClient(cvr, changes, connection.clientID);
+      const client = this.#clients.of(connection);
+      if (!client) return;
+      if (!client.ready) throw protocolError('InvalidMessage', 'The first message must be initConnection.');
       patchDesires(cvr, changes, connection.clientID, patch, nowMs);
     });
   }
@@ -240,6 +242,7 @@ export class ClientGroup {
   }
 
   async #load(): Promise<Cvr> {
+    await this.#deps.store.settled(this.id);
     const cvr = await this.#deps.loader.load(this.id, this.#connectTimeMs);
     this.#clock = new TtlClock(cvr.ttlClockMs);
     ensureInternalQueries(cvr, this.#deps.shard);

@@ -1,4 +1,4 @@
-import type {AST, Condition} from './ast.ts';
+import type {AST, Condition, SimpleCondition} from './ast.ts';
 
 /**
  * Text that is equal for queries with the same meaning as far as cheaply seen: fixed property order, nested and/or
@@ -25,7 +25,7 @@ const sorted = (row: Readonly<Record<string, unknown>>): unknown =>
   Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)));
 
 const canonicalCondition = (condition: Condition): unknown => {
-  if (condition.type === 'simple') return [condition.op, condition.left, condition.right];
+  if (condition.type === 'simple') return [condition.op, operand(condition.left), operand(condition.right)];
   if (condition.type === 'correlatedSubquery') {
     const {related, op} = condition;
     return [
@@ -43,6 +43,14 @@ const canonicalCondition = (condition: Condition): unknown => {
       .map(canonicalCondition),
   ];
 };
+
+/** Whatever the property order: a query that comes back from the view record has PostgreSQL's. */
+const operand = (value: SimpleCondition['left'] | SimpleCondition['right']): unknown =>
+  value.type === 'literal'
+    ? [value.value]
+    : value.type === 'column'
+      ? value.name
+      : [value.anchor, value.field, 'static'];
 
 const flat = (condition: Condition): readonly Condition[] =>
   condition.type === 'and' || condition.type === 'or'
