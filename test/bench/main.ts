@@ -1,5 +1,5 @@
 import {mkdtempSync, rmSync} from 'node:fs';
-import {cpus, tmpdir} from 'node:os';
+import {cpus, loadavg, tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {changes} from './changes/changes.ts';
@@ -107,10 +107,11 @@ const run = async (): Promise<void> => {
     if (profiles) rmSync(profiles, {recursive: true, force: true});
   }
   const cpu = cpus();
+  const loads = loadavg().map(load => load.toFixed(1));
   process.stdout.write(
     [
       `\n${new Date().toISOString().slice(0, 16)}Z, ${cpu.length} × ${cpu[0]?.model ?? 'CPU'}, Node ${process.versions.node}, PostgreSQL ${postgres.version},`,
-      `scale ${scale} (${totalRows(world.counts)} rows), median of ${world.rounds} rounds\n`,
+      `scale ${scale} (${totalRows(world.counts)} rows), median of ${world.rounds} rounds, load average ${loads.join(' ')}\n`,
       renderTable(world.results),
       ...failures.map(failure => `failed: ${failure}`),
       '',

@@ -41,9 +41,13 @@ const measure = async (
   const distinct = id === 'T6' ? Number.POSITIVE_INFINITY : world.counts.label;
   const samples = Math.min(SAMPLES[id], Math.max(1, Math.floor(distinct / world.rounds)));
   const times: number[] = [];
+  const cpuBefore = server.cpuMs();
   for (let i = 0; i < samples; i++)
     times.push(await hydrate(server, oracle, COLD[id](round * samples + i, world.counts)));
-  world.log(`${kind} ${id}, ${samples} samples: ${times.map(time => time.toFixed(1)).join(' ')} ms`);
+  const cpuMs = (server.cpuMs() - cpuBefore) / samples;
+  world.log(
+    `${kind} ${id}, ${samples} samples: ${times.map(time => time.toFixed(1)).join(' ')} ms; CPU of each, with its new group: ${cpuMs.toFixed(1)} ms`,
+  );
   return median(times);
 };
 

@@ -65,12 +65,10 @@ const importSeconds = (world: World): Promise<number> =>
     try {
       const startedAt = performance.now();
       for (const table of Object.keys(world.counts)) {
-        const copy = spawn('psql', ['-qc', `COPY "${table}" TO STDOUT (FORMAT csv, HEADER)`, url]);
-        const load = spawn('sqlite3', [join(dir, 'import.db'), `.import --csv /dev/stdin ${table}`], {
-          stdio: [copy.stdout, 'ignore', 'inherit'],
-        });
+        const command = `psql -qc 'COPY "${table}" TO STDOUT (FORMAT csv, HEADER)' "$0" | sqlite3 "$1" '.import --csv /dev/stdin ${table}'`;
+        const load = spawn('sh', ['-c', command, url, join(dir, 'import.db')], {stdio: 'inherit'});
         const [code] = (await once(load, 'exit')) as [number | null];
-        if (code !== 0) throw new Error(`sqlite3 .import ended with ${code}`);
+        if (code !== 0) throw new Error(`psql or sqlite3 ended with ${code}`);
       }
       return (performance.now() - startedAt) / 1000;
     } finally {
