@@ -1,42 +1,43 @@
-import {catchError, concatMap, defer, EMPTY, filter, from, map, type Observable, tap} from 'rxjs';
-import {conflateMap} from '../src/flow/conflate-map.ts';
+import type {Observable} from 'rxjs';
+import {afterTurn} from '../src/flow/after-turn.ts';
+import {runEach} from '../src/flow/run-each.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
 import type {ClientGroup} from '../src/sync/client-group.ts';
+import type {CommitTimes} from '../src/sync/commit-times.ts';
 
 /**
- * The chain of one client group: wake → prepare → fold → commit → poke, one cycle at a time. Whatever wakes it during a
- * cycle is served by the next, so back pressure is coalescing. A fault ends this group and no other.
+ * The chain of a worker's client groups. A group that is woken goes through it once: gather (an epoch has told all it
+ * concerns) → prepare → fold → commit → poke. It is never twice under way; whatever wakes it meanwhile makes it go again
+ * afterwards, so back pressure is coalescing. Groups do not wait for each other. A fault ends its group and no other.
  */
-export const serveGroup = (group: ClientGroup, board: StageBoard): Observable<unknown> => {
+export const serveGroups = (
+  woken: Observable<ClientGroup>,
+  board: StageBoard,
+  times: CommitTimes,
+): Observable<ClientGroup> => {
   const stage = stages(board, 'client-group');
-  const cycle = () =>
-    defer(() => from([group])).pipe(
-      filter(() => !group.ended),
-      stage(
-        'prepare',
-        concatMap(() => group.prepare()),
-        {settles: 'each'},
-      ),
-      filter(() => !group.ended),
-      stage(
-        'fold',
-        map(prepared => group.fold(prepared)),
-      ),
-      stage(
-        'commit',
-        concatMap(folded => group.commit(folded)),
-        {settles: 'each'},
-      ),
-      stage(
-        'poke',
-        tap(folded => group.poke(folded)),
-      ),
-    );
-  return group.wake.pipe(
-    conflateMap(cycle),
-    catchError(error => {
-      group.fail(error);
-      return EMPTY;
-    }),
+  const each = (work: (group: ClientGroup) => void | Promise<void>) =>
+    runEach(work, (error, group: ClientGroup) => group.fail(error));
+  return woken.pipe(
+    stage('gather', afterTurn(), {settles: 'each'}),
+    stage(
+      'prepare',
+      each(group => group.prepare()),
+      {settles: 'each'},
+    ),
+    stage(
+      'fold',
+      each(group => group.fold()),
+    ),
+    stage(
+      'commit',
+      each(group => group.commit()),
+      {settles: 'each'},
+    ),
+    stage(
+      'poke',
+      each(group => group.poke()),
+      {committedMs: ({pokedState}) => pokedState && times.of(pokedState)},
+    ),
   );
 };

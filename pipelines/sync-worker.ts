@@ -24,7 +24,7 @@ import type {GroupDeps} from '../src/sync/group-deps.ts';
 import {transformLocally} from '../src/sync/transform-locally.ts';
 import type {ClientConnection, HandedRequest, MessageHandler, VersionReady} from '../src/sync/types.ts';
 import {Views} from '../src/sync/views.ts';
-import {serveGroup} from './client-group.ts';
+import {serveGroups} from './client-group.ts';
 import {housekeeping} from './housekeeping.ts';
 import {createMutations} from './mutations.ts';
 import {advanceQueries} from './query.ts';
@@ -117,6 +117,8 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     },
   });
 
+  const woken = new Subject<ClientGroup>();
+  const serving = serveGroups(woken, board, times).subscribe();
   const groupDeps: GroupDeps = {
     shard,
     log,
@@ -126,6 +128,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     loader: new CvrLoader(cvrPool, shard, config.taskID, journal),
     catchUps: new CatchUpReader(cvrPool, shard, journal),
     transform: transformLocally(() => currentPermissions()),
+    onWake: group => woken.next(group),
     reached: version => waiting.until(version),
   };
   let stopping = false;
@@ -150,7 +153,6 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
         if (!stopping) void saveClocks([ended]);
       });
       groups.set(id, group);
-      serveGroup(group, board).subscribe();
     }
     return group;
   };
@@ -230,6 +232,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
       const served = [...groups.values()];
       for (const group of served) group.end(rehome);
       advancing.unsubscribe();
+      serving.unsubscribe();
       mutations.stop();
       await saveClocks(served);
       await journal

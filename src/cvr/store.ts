@@ -34,7 +34,9 @@ export class CvrStore {
   readonly #sql: ReturnType<typeof cvrStatements>;
   readonly #journal: RowJournal;
   readonly #waiting: Waiting[] = [];
-  readonly #underWay = new Map<string, Promise<void>>();
+  /** Groups with an update waiting or being written. */
+  readonly #underWay = new Set<string>();
+  #whenSettled: (() => void)[] = [];
   #running = 0;
   /** Transactions so far. */
   commits = 0;
@@ -53,25 +55,28 @@ export class CvrStore {
    */
   commit(update: CvrUpdate): Promise<void> {
     const {clientGroupID} = update;
-    const committed = new Promise<void>((resolve, reject) => {
-      this.#waiting.push({update, resolve, reject});
+    this.#underWay.add(clientGroupID);
+    return new Promise<void>((resolve, reject) => {
+      this.#waiting.push({
+        update,
+        resolve: () => {
+          this.#done(clientGroupID);
+          resolve();
+        },
+        reject: error => {
+          this.#done(clientGroupID);
+          reject(error);
+        },
+      });
       // Updates of the same turn go together.
       if (this.#running < MAX_RUNNING && this.#waiting.length === 1) setImmediate(() => this.#start());
     });
-    const settled = committed.then(
-      () => {},
-      () => {},
-    );
-    this.#underWay.set(clientGroupID, settled);
-    void settled.then(() => {
-      if (this.#underWay.get(clientGroupID) === settled) this.#underWay.delete(clientGroupID);
-    });
-    return committed;
   }
 
   /** Resolves when no update of the group is under way, whatever became of it: it may have been left by a group that ended. */
   async settled(clientGroupID: string): Promise<void> {
-    await this.#underWay.get(clientGroupID);
+    while (this.#underWay.has(clientGroupID))
+      await new Promise<void>(resolve => this.#whenSettled.push(resolve));
   }
 
   /** Tells that groups are alive and where their TTL clocks stand; those that were taken over are left alone. */
@@ -84,11 +89,20 @@ export class CvrStore {
   #start(): void {
     while (this.#running < MAX_RUNNING && this.#waiting.length) {
       this.#running++;
-      void this.#run(this.#take()).finally(() => {
+      const batch = this.#take();
+      void this.#run(batch).finally(() => {
         this.#running--;
         this.#start();
       });
     }
+  }
+
+  #done(clientGroupID: string): void {
+    this.#underWay.delete(clientGroupID);
+    if (this.#whenSettled.length === 0) return;
+    const told = this.#whenSettled;
+    this.#whenSettled = [];
+    for (const tell of told) tell();
   }
 
   #take(): Waiting[] {

@@ -45,14 +45,14 @@ export const createAcceptor = ({config, handler, verifier, log}: AcceptorDeps): 
     server.handleUpgrade(incoming(request, socket), socket, head, ws => {
       // Messages wait in the socket until the connection listens.
       ws.pause();
-      void accept(ws, request).catch(error => {
+      void accept(ws, request, socket).catch(error => {
         log.error({err: error}, 'a connection could not be accepted');
         ws.close(1011, 'internal error');
       });
     });
   };
 
-  async function accept(ws: WebSocket, request: HandedRequest): Promise<void> {
+  async function accept(ws: WebSocket, request: HandedRequest, socket: Socket): Promise<void> {
     let handshake: Handshake;
     try {
       handshake = parseHandshake(request);
@@ -73,7 +73,7 @@ export const createAcceptor = ({config, handler, verifier, log}: AcceptorDeps): 
     let connection: Connection;
     try {
       const auth = await verifier.verify(handshake.authToken, handshake.userID);
-      connection = new Connection(ws, handshake, auth, request.headers, handler, log);
+      connection = new Connection(ws, handshake, auth, request.headers, handler, log, socket);
       await handler.connect(connection);
     } catch (error) {
       ws.resume();

@@ -1,10 +1,10 @@
-import {Subject} from 'rxjs';
 import type {CatchUp} from '../cvr/catch-up.ts';
 import type {LifeSign} from '../cvr/store.ts';
 import type {Cvr, CvrUpdate} from '../cvr/types.ts';
 import {type CvrVersion, compareVersions, formatVersion, isEmpty} from '../cvr/version.ts';
 import type {QueryGraph} from '../ivm/registry.ts';
 import type {GroupInspection} from '../observe/inspection.ts';
+import type {Version} from '../pg/lsn.ts';
 import {type ProtocolError, protocolError} from '../protocol/error-body.ts';
 import type {DeleteClients, InitConnection, UpQueryOp} from '../protocol/up.ts';
 import {checkClientSchema} from './client-schema.ts';
@@ -31,13 +31,15 @@ interface Message {
 }
 
 /** What a cycle has computed and is to be made durable, then told. */
-export interface Folded {
+interface Folded {
   readonly update: CvrUpdate | null;
   readonly version: CvrVersion;
   readonly pokes: readonly Poke[];
   readonly settled: readonly Message[];
   readonly deletedClients: readonly string[];
 }
+
+const NO_CATCH_UPS: CatchUps = new Map();
 
 /** A group without clients is kept this long for a quick reconnect. */
 const LINGER_MS = 5000;
@@ -49,14 +51,18 @@ const LINGER_MS = 5000;
  */
 export class ClientGroup {
   readonly id: string;
-  /** Asks for a cycle; the pipeline conflates. */
-  readonly wake = new Subject<void>();
   ended = false;
+  /** State version of what clients were told in the last cycle; null if they were told nothing. */
+  pokedState: Version | null = null;
   readonly #deps: GroupDeps;
   readonly #onEnd: (group: ClientGroup) => void;
   readonly #clients = new GroupClients();
   readonly #rows: GroupRows;
   readonly #queries: GroupQueries;
+  #cycle: 'none' | 'running' | 'running, then again' = 'none';
+  #catchUps = NO_CATCH_UPS;
+  #folded: Folded | null = null;
+  #nextExpiryMs: number | null = null;
   #inbox: Message[] = [];
   #taken: Message[] = [];
   #cvr: Cvr | null = null;
@@ -72,7 +78,7 @@ export class ClientGroup {
     this.id = id;
     this.#deps = deps;
     this.#onEnd = onEnd;
-    this.#rows = new GroupRows(deps.views, deps.shard, () => this.wake.next());
+    this.#rows = new GroupRows(deps.views, deps.shard, () => this.wake());
     this.#queries = new GroupQueries(deps, this.#rows, this.#clients);
   }
 
@@ -121,7 +127,7 @@ export class ClientGroup {
   /** Every query is transformed again. */
   retransform(): void {
     this.#queries.invalidate();
-    this.wake.next();
+    this.wake();
   }
 
   /** Permissions or tables changed: queries are transformed, and the client schema checked, again. */
@@ -133,7 +139,7 @@ export class ClientGroup {
   /** A graph can no longer be maintained. */
   graphFailed(graph: QueryGraph, error: Error): void {
     this.#queries.fail(graph, error);
-    this.wake.next();
+    this.wake();
   }
 
   /** Ends the group, with an error for its clients or with a plain close. */
@@ -149,86 +155,88 @@ export class ClientGroup {
     for (const message of [...this.#taken, ...this.#inbox])
       message.reject(error ?? protocolError('Internal', 'The client group was closed.'));
     this.#queries.release();
-    this.wake.complete();
   }
 
   fail(error: unknown): void {
     this.end(toProtocolError(error, this.#deps.log, this.id));
   }
 
-  /** Step 1: takes in messages, reads what is needed. */
-  async prepare(): Promise<CatchUps> {
-    const {registry, loader, reached} = this.#deps;
-    const cvr = (this.#cvr ??= await this.#load());
-    if (cvr.replicaVersion !== null && cvr.replicaVersion > registry.replicaVersion)
-      throw protocolError('ClientNotFound', 'Cannot sync from older replica');
-    await reached(cvr.version.state);
-    this.#takeMessages(cvr);
-    // A group whose only client was refused holds nothing to serve.
-    if (!cvr.clientSchema) return new Map();
-    if (!this.#schemaChecked) checkClientSchema(cvr.clientSchema, registry.tables);
-    this.#schemaChecked = true;
-    await this.#queries.sync(cvr, this.#changes, this.#clock.now());
-    if (!this.#rows.based) this.#rows.rebase(isEmpty(cvr.version) ? new Map() : await loader.rows(this.id));
-    return this.#readCatchUps(cvr);
+  /** Asks for a cycle, or for another one after that which runs. */
+  wake(): void {
+    if (this.ended) return;
+    if (this.#cycle === 'none') {
+      this.#cycle = 'running';
+      this.#deps.onWake(this);
+    } else this.#cycle = 'running, then again';
+  }
+
+  /** Step 1: takes in messages, reads what is needed. Mostly there is nothing to do but to tell what an epoch changed. */
+  prepare(): void | Promise<void> {
+    if (this.ended) return;
+    this.#catchUps = NO_CATCH_UPS;
+    if (!this.#isSettled()) return this.#prepare();
   }
 
   /** Step 2: synchronous, at one version of the registry. */
-  fold(catchUps: CatchUps): Folded {
+  fold(): void {
+    if (this.ended) return;
     const cvr = this.#cvr!;
     const {registry, shard} = this.#deps;
     const old = cvr.version;
     const changes = this.#changes;
     const settled = this.#taken;
-    this.#taken = [];
     const result = updateOf(cvr, changes, this.#rows.fold(), {
-      graphOf: hash => this.#queries.graphOf(hash),
       shard,
       version: registry.version,
       replicaVersion: registry.replicaVersion,
+      graphOf: hash => this.#queries.graphOf(hash),
       connectTimeMs: this.#connectTimeMs,
       ttlClockMs: this.#clock.now(),
     });
     if (result) this.#rows.clear();
-    this.#changes = new ConfigChanges();
+    if (result || changes.acknowledgeDeleted.length) this.#changes = new ConfigChanges();
     const {pokes, incomplete} = pokesOf(this.#clients.attached(), {
       shard,
       cvr,
       rows: this.#rows,
-      catchUps,
+      catchUps: this.#catchUps,
       old,
       body: result?.body ?? null,
       rowsAlone: result?.rowsAlone ?? null,
     });
-    if (incomplete) this.wake.next();
-    return {
-      update: result?.update ?? null,
-      version: cvr.version,
-      pokes,
-      settled,
-      deletedClients: changes.acknowledgeDeleted,
-    };
+    if (incomplete) this.wake();
+    const {acknowledgeDeleted: deletedClients} = changes;
+    this.#folded = {update: result?.update ?? null, version: cvr.version, pokes, settled, deletedClients};
   }
 
   /** Step 3: durable before any client learns of it. */
-  async commit(folded: Folded): Promise<Folded> {
-    if (folded.update) await this.#deps.store.commit(folded.update);
-    return folded;
+  commit(): void | Promise<void> {
+    if (this.ended || !this.#folded?.update) return;
+    return this.#deps.store.commit(this.#folded.update);
   }
 
-  /** Step 4: sends, settles the messages, plans the next expiry. */
-  poke({pokes, version, settled, deletedClients}: Folded): void {
+  /** Step 4: sends, and settles the messages. */
+  poke(): void {
+    const folded = this.#folded;
+    this.#folded = null;
+    if (this.ended || !folded) return;
+    const {pokes, version, settled, deletedClients} = folded;
     for (const {client, frames} of pokes) {
       if (client.connection.closed) continue;
       client.connection.sendFrames(frames);
       client.version = version;
       client.poked = true;
     }
+    this.pokedState = pokes.length ? version.state : null;
     if (deletedClients.length) this.#clients.tellDeleted(deletedClients);
-    for (const message of settled) message.resolve();
-    this.#planExpiry();
-    this.#clients.detachSlow(() => this.wake.next());
-    if (this.#inbox.length) this.wake.next();
+    if (settled.length) {
+      this.#taken = [];
+      for (const message of settled) message.resolve();
+    }
+    this.#clients.detachSlow(() => this.wake());
+    const again = this.#cycle === 'running, then again' || this.#inbox.length > 0;
+    this.#cycle = 'none';
+    if (again) this.wake();
   }
 
   /** null before the view record was loaded or written. */
@@ -249,10 +257,38 @@ export class ClientGroup {
     return cvr;
   }
 
+  /** True if nothing but rows can have changed since the last cycle. */
+  #isSettled(): boolean {
+    const cvr = this.#cvr;
+    if (!cvr || this.#inbox.length || !this.#schemaChecked || !this.#rows.based) return false;
+    if (!this.#queries.inStep || (this.#nextExpiryMs !== null && this.#nextExpiryMs <= this.#clock.now()))
+      return false;
+    return this.#clients
+      .attached()
+      .every(({version}) => version && compareVersions(version, cvr.version) === 0);
+  }
+
+  async #prepare(): Promise<void> {
+    const {registry, loader, reached} = this.#deps;
+    const cvr = (this.#cvr ??= await this.#load());
+    if (cvr.replicaVersion !== null && cvr.replicaVersion > registry.replicaVersion)
+      throw protocolError('ClientNotFound', 'Cannot sync from older replica');
+    await reached(cvr.version.state);
+    this.#takeMessages(cvr);
+    // A group whose only client was refused holds nothing to serve.
+    if (!cvr.clientSchema) return;
+    if (!this.#schemaChecked) checkClientSchema(cvr.clientSchema, registry.tables);
+    this.#schemaChecked = true;
+    await this.#queries.sync(cvr, this.#changes, this.#clock.now());
+    if (!this.#rows.based) this.#rows.rebase(isEmpty(cvr.version) ? new Map() : await loader.rows(this.id));
+    this.#catchUps = await this.#readCatchUps(cvr);
+    this.#planExpiry();
+  }
+
   #enqueue(connection: ClientConnection, apply: Message['apply']): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#inbox.push({connection, apply, resolve, reject});
-      this.wake.next();
+      this.wake();
     });
   }
 
@@ -273,6 +309,7 @@ export class ClientGroup {
       try {
         message.apply(context);
         this.#taken.push(message);
+        this.#queries.changed();
       } catch (error) {
         message.reject(error);
       }
@@ -293,9 +330,10 @@ export class ClientGroup {
     clearTimeout(this.#expiryTimer);
     if (this.ended || this.#clients.size === 0 || !this.#cvr) return;
     const next = nextExpiryMs(this.#cvr);
+    this.#nextExpiryMs = next;
     if (next === null) return;
     const delay = Math.min(Math.max(next - this.#clock.now(), 0) + 50, 600_000);
-    this.#expiryTimer = setTimeout(() => this.wake.next(), delay).unref();
+    this.#expiryTimer = setTimeout(() => this.wake(), delay).unref();
   }
 
   #lingerIfEmpty(): void {

@@ -1,3 +1,4 @@
+import type {Socket} from 'node:net';
 import type {RawData, WebSocket} from 'ws';
 import {DaemonError} from '../errors.ts';
 import type {Log} from '../observe/log.ts';
@@ -27,6 +28,7 @@ export class Connection implements ClientConnection {
   readonly headers: Readonly<Record<string, string>>;
   auth: Auth;
   readonly #socket: WebSocket;
+  readonly #tcp: Socket;
   readonly #handler: MessageHandler;
   readonly #log: Log;
   readonly #quietTimer: NodeJS.Timeout;
@@ -42,8 +44,10 @@ export class Connection implements ClientConnection {
     headers: Readonly<Record<string, string>>,
     handler: MessageHandler,
     log: Log,
+    tcp: Socket,
   ) {
     this.#socket = socket;
+    this.#tcp = tcp;
     this.#handler = handler;
     this.#log = log;
     this.auth = auth;
@@ -84,7 +88,10 @@ export class Connection implements ClientConnection {
   }
 
   sendFrames(frames: readonly (string | Buffer)[]): void {
+    // All frames of a poke in one system call.
+    this.#tcp.cork();
     for (const frame of frames) this.#write(frame);
+    this.#tcp.uncork();
   }
 
   async drained(): Promise<void> {

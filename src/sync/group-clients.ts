@@ -64,9 +64,11 @@ export class GroupClients {
   }
 
   /** Clients that can be sent something now. */
-  *attached(): Generator<Client> {
+  attached(): Client[] {
+    const attached: Client[] = [];
     for (const client of this.#clients.values())
-      if (client.ready && !client.connection.closed && !client.detached) yield client;
+      if (client.ready && !client.connection.closed && !client.detached) attached.push(client);
+    return attached;
   }
 
   /** Detaches clients that read too slowly; `onDrained` is called when one is back. */

@@ -7,6 +7,7 @@ import type {Log} from '../observe/log.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {ErroredQuery} from '../protocol/down.ts';
 import type {AST} from '../zql/ast.ts';
+import type {ClientGroup} from './client-group.ts';
 import type {ClientConnection} from './types.ts';
 import type {Views} from './views.ts';
 
@@ -33,6 +34,8 @@ export interface GroupDeps {
   readonly store: CvrStore;
   readonly catchUps: CatchUpReader;
   readonly transform: TransformQueries;
+  /** The group wants to go through the chain; it does not ask again before it has. */
+  readonly onWake: (group: ClientGroup) => void;
   /** Resolves when the registry has reached a version. */
   readonly reached: (version: Version) => Promise<void>;
 }

@@ -21,6 +21,7 @@ export class GroupQueries {
   /** The connection whose credential counts for all: the newest that was taken in (views.md §6.2). */
   #credential: ClientConnection | null = null;
   #allStale = true;
+  #inStep = false;
   readonly #failed = new WeakMap<QueryGraph, Error>();
   /** Graphs held for queries; one reference each. Those of `#rows` once a `sync` is through. */
   #graphs = new Map<string, QueryGraph>();
@@ -36,20 +37,32 @@ export class GroupQueries {
     return this.#graphs.get(hash);
   }
 
+  /** False if `sync` has something to do, apart from what runs out with time. */
+  get inStep(): boolean {
+    return this.#inStep;
+  }
+
+  /** Queries were put or given up. */
+  changed(): void {
+    this.#inStep = false;
+  }
+
   /** Every query is transformed again, with the credential of this connection. */
   authenticate(connection: ClientConnection): void {
     this.#credential = connection;
-    this.#allStale = true;
+    this.invalidate();
   }
 
   /** Permissions or tables changed: every query is transformed again. */
   invalidate(): void {
     this.#allStale = true;
+    this.#inStep = false;
   }
 
   /** A graph can no longer be maintained: its queries are given up by the next `sync`. */
   fail(graph: QueryGraph, error: Error): void {
     this.#failed.set(graph, error);
+    this.#inStep = false;
   }
 
   release(): void {
@@ -65,10 +78,14 @@ export class GroupQueries {
       const expiry = expiryMs(query);
       if (expiry !== null && expiry <= nowMs) this.#remove(cvr, changes, query);
     }
+    const changed = !this.#inStep;
+    this.#inStep = true;
     this.#giveUpFailed(cvr, changes);
     const all = this.#allStale;
     this.#allStale = false;
-    const wanted = [...cvr.queries.values()].filter(({hash}) => all || !this.#graphs.has(hash));
+    const wanted = changed
+      ? [...cvr.queries.values()].filter(({hash}) => all || !this.#graphs.has(hash))
+      : [];
     const transformed = await this.#transform(wanted.filter(({internal}) => !internal));
     for (const query of wanted) {
       const result = query.internal && query.ast ? {ast: query.ast} : transformed.get(query.hash);
