@@ -9,7 +9,7 @@ import {type Applied, applyBatches} from '../src/replication/apply.ts';
 import {type Batch, batchTransactions} from '../src/replication/batch.ts';
 
 /** Bytes of one transaction held before it goes on in parts. */
-export const PART_BYTES = 4 * 1024 * 1024;
+export const PART_BYTES = 1024 * 1024;
 const CHECKPOINT_BYTES = 8 * 1024 * 1024;
 
 export interface ApplyWalDeps {

@@ -50,7 +50,7 @@ export const teeToChangeLog =
 
 interface Queued {
   /** Lines for COPY. */
-  text: string[];
+  lines: Buffer[];
   rows: number;
   bytes: number;
   /** Reached when the lines are committed; null: the transaction goes on in the next item, and must not be committed. */
@@ -85,16 +85,16 @@ class Tee {
 
   push(batch: Applied): void {
     if (batch.kind === 'keepalive')
-      this.#enqueue({text: [], rows: 0, bytes: 0, position: batch.lsn, version: null});
+      this.#enqueue({lines: [], rows: 0, bytes: 0, position: batch.lsn, version: null});
     else {
       const {entries, nextPos} = logEntries(batch, this.#openPos);
       this.#openPos = nextPos;
       const fresh = entries.filter(entry => entry.watermark > this.#last);
-      const text = copyLines(fresh);
+      const lines = copyLines(fresh);
       this.#enqueue({
-        text,
+        lines: [lines],
         rows: fresh.length,
-        bytes: text.reduce((sum, line) => sum + line.length, 0),
+        bytes: lines.length,
         position: batch.open ? null : batch.transactions.at(-1)!.commitLsn,
         version: fresh.at(-1)?.watermark ?? null,
       });
@@ -126,7 +126,7 @@ class Tee {
     const last = this.#queue.at(-1);
     // Whole transactions share a write; a part of one is written by itself, so that what came before can be committed.
     if (last && last.position !== null && item.position !== null) {
-      for (const line of item.text) last.text.push(line);
+      last.lines.push(...item.lines);
       last.rows += item.rows;
       last.bytes += item.bytes;
       last.position = item.position;
@@ -139,7 +139,7 @@ class Tee {
       while (this.#queue.length && !this.#stopped) {
         if (this.#queue.length === 1 && this.#queue[0]!.rows < this.#options.batchSize) await this.#linger();
         const item = this.#queue.shift()!;
-        if (item.rows) await this.#transaction.write(item.text);
+        if (item.rows) await this.#transaction.write(item.lines);
         const {position, version} = item;
         if (position !== null) {
           if (this.#transaction.isOpen) {

@@ -7,15 +7,17 @@ import type {LogEntry} from './entries.ts';
 import {changeLogSchema} from './schema.ts';
 import {unavailable} from './unavailable.ts';
 
-/** Lines of `COPY "changeLog" FROM STDIN`. JSON has no raw tabs or newlines, so only its backslashes need care. */
-export const copyLines = (entries: readonly LogEntry[]): string[] =>
-  entries.map(
-    ({watermark, pos, change, precommit}) =>
-      `${watermark}\t${pos}\t${change.includes('\\') ? change.replaceAll('\\', '\\\\') : change}\t${precommit ?? '\\N'}\n`,
-  );
-
-/** Characters sent to the server at a time. */
-const WRITE_CHARS = 256 * 1024;
+/**
+ * Lines of a COPY into the change log. In its CSV form with control characters for delimiter and quote, which JSON never
+ * holds raw, nothing needs to be escaped. A buffer, since text that waits would be copied by every garbage collection.
+ */
+export const copyLines = (entries: readonly LogEntry[]): Buffer => {
+  let text = '';
+  for (const {watermark, pos, change, precommit} of entries)
+    text += `${watermark}\u0002${pos}\u0002${change}\u0002${precommit ?? ''}\n`;
+  return Buffer.from(text);
+};
+const COPY_FORMAT = "(FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01')";
 
 export interface LogTransactionOptions {
   readonly pool: pg.Pool;
@@ -40,23 +42,19 @@ export class LogTransaction {
     return this.#client !== null;
   }
 
-  async write(lines: readonly string[]): Promise<void> {
+  async write(lines: readonly Buffer[]): Promise<void> {
     await this.#attempt(async () => {
       const client = await this.#begin();
       const copy = client.query(
-        copyFrom(`COPY ${this.#cdc}."changeLog" (watermark, pos, change, precommit) FROM STDIN`),
+        copyFrom(
+          `COPY ${this.#cdc}."changeLog" (watermark, pos, change, precommit) FROM STDIN ${COPY_FORMAT}`,
+        ),
       );
       const done = finished(copy, {readable: false});
       // A broken connection may be noticed while the lines are still being written.
       done.catch(() => {});
-      let text = '';
-      for (const line of lines) {
-        text += line;
-        if (text.length < WRITE_CHARS) continue;
-        if (!copy.write(text)) await Promise.race([done, drained(copy)]);
-        text = '';
-      }
-      copy.end(text);
+      for (const part of lines) if (!copy.write(part)) await Promise.race([done, drained(copy)]);
+      copy.end();
       await done;
     });
   }
@@ -71,6 +69,7 @@ export class LogTransaction {
       if (!rowCount)
         throw new TakenOver('Another replication-manager has taken ownership of the change log.');
       await client.query('COMMIT');
+      client.off('error', ignore);
       client.release();
       this.#client = null;
     });
@@ -91,7 +90,7 @@ export class LogTransaction {
       throw new ChangeLogUnavailable('The change log is not written any more.');
     }
     this.#client = client;
-    client.on('error', () => {});
+    client.on('error', ignore);
     await client.query(`BEGIN; SET LOCAL statement_timeout = ${this.#options.statementTimeoutMs}`);
     return client;
   }
@@ -122,6 +121,9 @@ export class LogTransaction {
     }
   }
 }
+
+/** A connection that breaks between statements is noticed by the next one. */
+const ignore = () => {};
 
 const drained = (stream: NodeJS.WritableStream): Promise<void> =>
   new Promise(resolve => stream.once('drain', () => resolve()));

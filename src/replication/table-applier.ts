@@ -7,6 +7,7 @@ import {codecFor} from '../pg/types.ts';
 import type {Change, Relation, Tuple} from '../pgoutput/messages.ts';
 import {type ChangeLogWriter, rowKeyText} from '../replica/log-changes.ts';
 import {type SqliteValue, VERSION_COLUMN} from '../replica/table-spec.ts';
+import {RowUpdater} from './row-updater.ts';
 
 /** Writes the changes of one upstream table into its SQLite twin and the change log (replication.md §3.7). */
 export class TableApplier {
@@ -21,8 +22,7 @@ export class TableApplier {
   readonly #insert: Statement;
   readonly #delete: Statement | null;
   readonly #truncate: Statement;
-  /** By the positions that are written: all, or all but unchanged TOAST columns. */
-  readonly #updates = new Map<string, Statement>();
+  #updater: RowUpdater | null = null;
 
   /** @throws SchemaChanged if the relation is not what the replica was built from. */
   constructor(db: Database, log: ChangeLogWriter, relation: Relation) {
@@ -63,16 +63,21 @@ export class TableApplier {
     const row = this.#values(tuple);
     const oldKey = change.old ? this.#key.map(i => this.#value(change.old!, i)) : this.#key.map(i => row[i]!);
     const written = tuple.flatMap((value, i) => (value === undefined ? [] : [i]));
-    const {changes} = this.#update(written).run(...written.map(i => row[i]!), version, ...oldKey);
-    if (changes === 0) {
+    const oldText = rowKeyText(this.#keyNames, oldKey);
+    const newText = change.old ? this.#keyText(row) : oldText;
+    this.#updater ??= new RowUpdater(
+      this.#db,
+      this.name,
+      this.#relation.columns.map(column => column.name),
+      this.#keyNames,
+    );
+    if (!this.#updater.update(written, row, version, oldKey, oldText === newText)) {
       if (written.length < row.length)
         throw new StreamUndecodable(
           `Table ${this.name} lacks a row that upstream updates; the replica has lost data.`,
         );
       this.#insert.run(...row, version);
     }
-    const oldText = rowKeyText(this.#keyNames, oldKey);
-    const newText = this.#keyText(row);
     if (oldText !== newText) this.#log.delete(this.name, oldText);
     this.#log.set(this.name, newText);
   }
@@ -147,19 +152,6 @@ export class TableApplier {
 
   #whereKey(): string {
     return this.#keyNames.map(name => `${ident(name)} = ?`).join(' AND ');
-  }
-
-  #update(written: readonly number[]): Statement {
-    const cacheKey = written.length === this.#decode.length ? '' : written.join();
-    let statement = this.#updates.get(cacheKey);
-    if (!statement) {
-      const sets = [...written.map(i => this.#relation.columns[i]!.name), VERSION_COLUMN];
-      statement = this.#db.prepare(
-        `UPDATE ${ident(this.name)} SET ${sets.map(name => `${ident(name)} = ?`).join(', ')} WHERE ${this.#whereKey()}`,
-      );
-      this.#updates.set(cacheKey, statement);
-    }
-    return statement;
   }
 
   #requireKey(): void {
