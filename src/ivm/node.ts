@@ -58,7 +58,7 @@ export const buildNode = (
   return {
     plan,
     sql,
-    mayMatch: compileSuperset(plan.where),
+    mayMatch: compileSuperset(plan.where, plan.table),
     exists,
     emitted: emittedChildren(plan).map(child => built.get(child)!),
     present: new Map(),

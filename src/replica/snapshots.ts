@@ -1,5 +1,6 @@
 import type {Database, Statement} from 'better-sqlite3';
 import type {Version} from '../pg/lsn.ts';
+import {lowerCase} from '../zql/like.ts';
 import {openReader} from './open.ts';
 import {StatementCache} from './statement-cache.ts';
 import type {SqliteValue} from './table-spec.ts';
@@ -102,7 +103,7 @@ class Connection implements Snapshot {
     // `LIKE` is case-sensitive in ZQL; stock SQLite's is not (zql.md §1.3).
     this.db.pragma('case_sensitive_like = ON');
     this.db.function('zs_lower', {deterministic: true}, (text: unknown) =>
-      typeof text === 'string' ? text.toLowerCase() : text,
+      typeof text === 'string' ? lowerCase(text) : text,
     );
     this.db.function('zs_number', {deterministic: true}, (value: unknown) => JSON.stringify(value ?? null));
     this.db.function('zs_unsafe', {deterministic: true}, (column: unknown) => {

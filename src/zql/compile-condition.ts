@@ -3,7 +3,7 @@ import {ident} from '../pg/identifier.ts';
 import type {ColumnSpec, SqliteValue} from '../replica/table-spec.ts';
 import type {Condition, LiteralValue, SimpleCondition} from './ast.ts';
 import {FALSE, type Fragment, fragment, join, TRUE, wrap} from './fragment.ts';
-import {checkPattern, likeToRegExp} from './like.ts';
+import {checkPattern, likeToRegExp, lowerCase} from './like.ts';
 import {columnOf, comparable, type NodePlan} from './plan.ts';
 
 type Scalar = string | number | boolean;
@@ -132,7 +132,7 @@ const compileSimple = (
       if (op === 'LIKE' || op === 'NOT LIKE') return fragment(`${sql} ${op} ? ESCAPE '\\'`, value);
       return fragment(
         `zs_lower(${alias}.${ident(left.name)}) ${op === 'ILIKE' ? 'LIKE' : 'NOT LIKE'} ? ESCAPE '\\'`,
-        value.toLowerCase(),
+        lowerCase(value),
       );
     }
     default: {
@@ -180,7 +180,7 @@ const constantTruth = (
       checkPattern(right);
       const ignoreCase = op.endsWith('ILIKE');
       return (
-        likeToRegExp(right, ignoreCase).test(ignoreCase ? left.toLowerCase() : left) !== op.startsWith('NOT')
+        likeToRegExp(right, ignoreCase).test(ignoreCase ? lowerCase(left) : left) !== op.startsWith('NOT')
       );
     }
     default: {

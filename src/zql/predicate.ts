@@ -1,7 +1,7 @@
-import type {SqliteValue} from '../replica/table-spec.ts';
+import type {SqliteValue, TableSpec} from '../replica/table-spec.ts';
 import type {Condition, SimpleCondition} from './ast.ts';
 import {compareValues} from './compare.ts';
-import {likeToRegExp} from './like.ts';
+import {likeToRegExp, lowerCase} from './like.ts';
 
 /** A row as SQLite stores it. */
 export type StoredRow = Readonly<Record<string, SqliteValue>>;
@@ -13,10 +13,10 @@ const ALWAYS: Predicate = () => true;
  * The part of a condition that a row alone decides, every EXISTS taken for true: a superset of the rows that match. Spares
  * SQLite the changes that cannot concern a node. The condition must have been compiled to SQL, which checks its types.
  */
-export const compileSuperset = (condition: Condition | undefined): Predicate => {
+export const compileSuperset = (condition: Condition | undefined, table: TableSpec): Predicate => {
   if (!condition || condition.type === 'correlatedSubquery') return ALWAYS;
-  if (condition.type === 'simple') return compileSimple(condition);
-  const parts = condition.conditions.map(compileSuperset);
+  if (condition.type === 'simple') return compileSimple(condition, table);
+  const parts = condition.conditions.map(part => compileSuperset(part, table));
   return condition.type === 'and'
     ? row => parts.every(part => part(row))
     : row => parts.some(part => part(row));
@@ -25,9 +25,12 @@ export const compileSuperset = (condition: Condition | undefined): Predicate => 
 const stored = (value: unknown): SqliteValue =>
   typeof value === 'boolean' ? Number(value) : (value as SqliteValue);
 
-const compileSimple = ({left, op, right}: SimpleCondition): Predicate => {
+const compileSimple = ({left, op, right}: SimpleCondition, table: TableSpec): Predicate => {
   if (left.type !== 'column' || right.type === 'static') return ALWAYS;
   const {name} = left;
+  const type = table.columns.find(column => column.name === name)?.zqlType;
+  // A literal of another type equals nothing, though `true` and `1` are stored alike: SQLite decides.
+  if (right.value !== null && [right.value].flat().some(value => typeof value !== type)) return ALWAYS;
   if (op === 'IS' || op === 'IS NOT') {
     const wanted = stored(right.value);
     return op === 'IS' ? row => row[name] === wanted : row => row[name] !== wanted;
@@ -43,7 +46,7 @@ const compileSimple = ({left, op, right}: SimpleCondition): Predicate => {
     const wanted = !op.startsWith('NOT');
     return row => {
       const value = row[name];
-      return typeof value === 'string' && pattern.test(ignoreCase ? value.toLowerCase() : value) === wanted;
+      return typeof value === 'string' && pattern.test(ignoreCase ? lowerCase(value) : value) === wanted;
     };
   }
   const wanted = stored(right.value);

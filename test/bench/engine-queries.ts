@@ -1,15 +1,7 @@
-import type {AST, Condition, CorrelatedSubquery, SimpleOperator} from '../../src/zql/ast.ts';
+import type {AST, Condition, CorrelatedSubquery} from '../../src/zql/ast.ts';
+import {and, exists, or, where} from '../helpers/ast.ts';
 
 /** The queries of the targets, as ASTs. `i`: a number that varies the constants. */
-export const where = (name: string, op: SimpleOperator, value: string | number | boolean): Condition => ({
-  type: 'simple',
-  op,
-  left: {type: 'column', name},
-  right: {type: 'literal', value},
-});
-export const and = (...conditions: Condition[]): Condition => ({type: 'and', conditions});
-export const or = (...conditions: Condition[]): Condition => ({type: 'or', conditions});
-
 const pad = (prefix: string, width: number, n: number) => prefix + String(n).padStart(width, '0');
 const child = (parent: string, childField: string, subquery: AST, hidden = false): CorrelatedSubquery => ({
   correlation: {parentField: [parent], childField: [childField]},
@@ -17,12 +9,6 @@ const child = (parent: string, childField: string, subquery: AST, hidden = false
   ...(hidden && {hidden}),
   system: 'client',
 });
-export const exists = (related: CorrelatedSubquery): Condition => ({
-  type: 'correlatedSubquery',
-  op: 'EXISTS',
-  related,
-});
-
 const labelNamed = (condition: Condition): CorrelatedSubquery =>
   child('id', 'issue', {
     table: 'issue_label',

@@ -3,12 +3,13 @@ import type {Epoch, PresentRow, QueryGraph} from '../../src/ivm/registry.ts';
 import {type RowKey, rowId} from '../../src/ivm/row-id.ts';
 import {silentLog} from '../../src/observe/log.ts';
 import type {Version} from '../../src/pg/lsn.ts';
+import type {AST} from '../../src/zql/ast.ts';
 import {type TestChange, TestReplica, type TestRow, type TestTable} from '../helpers/test-replica.ts';
 import type {Case} from './genome.ts';
 import {type Data, fault, Naive} from './naive.ts';
 
 /** What the replica holds, kept apart from it: rows with the version that wrote them. */
-class Mirror {
+export class Mirror {
   readonly #rows = new Map<string, Map<string, {row: TestRow; version: Version}>>();
   readonly #tables: ReadonlyMap<string, TestTable>;
 
@@ -22,7 +23,13 @@ class Mirror {
       const rows = this.#rows.get(change.table)!;
       if (change.op === 'truncate') rows.clear();
       else if (change.op === 'delete') rows.delete(this.idOf(change.table, change.key));
-      else rows.set(this.idOf(change.table, change.row), {row: change.row, version});
+      else {
+        const nulls = Object.keys(this.#tables.get(change.table)!.columns).map(name => [name, null]);
+        rows.set(this.idOf(change.table, change.row), {
+          row: {...Object.fromEntries(nulls), ...change.row},
+          version,
+        });
+      }
     }
   }
 
@@ -39,7 +46,7 @@ class Mirror {
 }
 
 /** A subscriber that believes diffs alone. */
-class Follower {
+export class Follower {
   readonly rows = new Map<string, PresentRow>();
 
   constructor(readonly graph: QueryGraph) {
@@ -105,9 +112,8 @@ export const runCase = async (test: Case): Promise<void> => {
   };
   const check = (followers: readonly Follower[], when: string) => {
     const oracle = naive();
-    followers.forEach(({graph, rows}, i) => {
-      const wrong =
-        wrongRows(mirror, graph, rows) ?? fault(test.queries[i]!, oracle, mirror.idOf, new Set(rows.keys()));
+    followers.forEach((follower, i) => {
+      const wrong = faultOf(mirror, oracle, test.queries[i]!, follower);
       if (wrong) throw new Error(`${when}, query ${i}: ${wrong}`);
     });
   };
@@ -151,6 +157,10 @@ export const runCase = async (test: Case): Promise<void> => {
     for (const registry of registries) registry.close();
   }
 };
+
+/** What is wrong with a graph or with what its diffs told; null if nothing is. */
+export const faultOf = (mirror: Mirror, naive: Naive, ast: AST, {graph, rows}: Follower): string | null =>
+  wrongRows(mirror, graph, rows) ?? fault(ast, naive, mirror.idOf, new Set(rows.keys()));
 
 /** Followed rows against the graph's own and against the data: the same rows, of the right content and version. */
 const wrongRows = (
