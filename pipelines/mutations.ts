@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import {identity, Subject, tap} from 'rxjs';
+import type {Endpoint} from '../src/app-server/endpoint.ts';
 import type {Permissions} from '../src/auth/permissions.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import {batchByKey} from '../src/flow/batch-by-key.ts';
@@ -12,10 +13,13 @@ import type {Log} from '../src/observe/log.ts';
 import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
 import type {Push} from '../src/protocol/up.ts';
 import type {ClientConnection} from '../src/sync/types.ts';
+import {type CustomMutations, createCustomMutations} from './custom-mutations.ts';
 
 export interface Mutations {
   /** Takes a push in; outcomes reach the client by replication, failures as errors. @throws ProtocolError `InvalidPush` */
   push(connection: ClientConnection, push: Push): void;
+  /** The app's endpoint for custom mutations; null if none is configured. */
+  readonly custom: CustomMutations | null;
   stop(): void;
 }
 
@@ -38,22 +42,25 @@ const RATE_LIMITED = 'Rate limit exceeded';
 const TOO_MANY_WAIT = 'Too many mutations wait because of the rate limit; nothing is lost.';
 const BUSY = 'The upstream database is busy or cannot be reached; nothing is lost.';
 
-/** The chain of writes: push → sliding-window limit → batches per client group → one transaction each → answers. */
+/** The chain of CRUD writes: push → sliding-window limit → batches per client group → one transaction each → answers. */
 export const createMutations = (deps: {
   readonly config: ZeroConfig;
   readonly log: Log;
   readonly board: StageBoard;
   readonly upstream: pg.Pool;
   readonly permissions: () => Permissions;
+  /** Where custom mutations go. */
+  readonly endpoint: Endpoint | null;
 }): Mutations => {
   const {config, log} = deps;
+  const custom = deps.endpoint && createCustomMutations(deps.endpoint, deps);
   const {max, windowMs} = config.perUserMutationLimit;
   const limiter = max === undefined ? null : new KeyedLimiter({max, windowMs});
   const executor = new MutationExecutor({
     pool: deps.upstream,
     shard: shardName(config),
     permissions: deps.permissions,
-    gapsMayClose: Boolean(config.mutate.url?.length),
+    gapsMayClose: custom !== null,
   });
   const refused = new WeakSet<ClientConnection>();
   const refuse = (connection: ClientConnection, error: ProtocolError): void => {
@@ -105,11 +112,15 @@ export const createMutations = (deps: {
         throw protocolError('InvalidPush', 'The push is for another client group than the connection.');
       const [first] = push.mutations;
       if (!first) return;
-      if (first.type === 'custom')
+      if (push.mutations.some(({type}) => type !== first.type))
+        throw protocolError('InvalidPush', 'A push cannot mix CRUD and custom mutations.');
+      if (first.type === 'custom') {
+        if (custom) return custom.push(connection, push);
         throw protocolError(
           'InvalidPush',
           'A ZERO_MUTATE_URL must be set in order to process custom mutations.',
         );
+      }
       if (!config.enableCrudMutations || config.upstream.type !== 'pg')
         throw protocolError('InvalidPush', 'Support for legacy CRUD mutations is disabled.');
       if (connection.auth.kind === 'opaque')
@@ -118,13 +129,14 @@ export const createMutations = (deps: {
           'CRUD mutations need a JWT that the server can verify, or no token at all.',
         );
       const claims = connection.auth.kind === 'jwt' ? connection.auth.claims : {};
-      for (const mutation of push.mutations) {
-        if (mutation.type !== 'crud')
-          throw protocolError('InvalidPush', 'A push cannot mix CRUD and custom mutations.');
-        pushed.next({connection, mutation, claims});
-      }
+      for (const mutation of push.mutations)
+        if (mutation.type === 'crud') pushed.next({connection, mutation, claims});
     },
-    stop: () => subscription.unsubscribe(),
+    custom,
+    stop: () => {
+      subscription.unsubscribe();
+      custom?.stop();
+    },
   };
 };
 

@@ -1,5 +1,8 @@
 import type {Socket} from 'node:net';
 import {type Observable, Subject, share, tap} from 'rxjs';
+import {createEndpoint} from '../src/app-server/endpoint.ts';
+import {NamedQueries} from '../src/app-server/named-queries.ts';
+import {transformBoth} from '../src/app-server/transform.ts';
 import {NO_PERMISSIONS, PermissionsCache} from '../src/auth/permissions.ts';
 import {createTokenVerifier} from '../src/auth/verify.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
@@ -15,7 +18,7 @@ import type {WorkerInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool, explainConnection} from '../src/pg/connect.ts';
 import type {Version} from '../src/pg/lsn.ts';
-import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
+import {ProtocolError} from '../src/protocol/error-body.ts';
 import type {Up} from '../src/protocol/up.ts';
 import {createAcceptor} from '../src/sync/accept.ts';
 import {ClientGroup} from '../src/sync/client-group.ts';
@@ -26,6 +29,7 @@ import type {ClientConnection, HandedRequest, MessageHandler, VersionReady} from
 import {Views} from '../src/sync/views.ts';
 import {serveGroups} from './client-group.ts';
 import {housekeeping} from './housekeeping.ts';
+import {createIdentity, namedPuts} from './identity.ts';
 import {createMutations} from './mutations.ts';
 import {advanceQueries} from './query.ts';
 
@@ -92,13 +96,17 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   const store = new CvrStore(cvrPool, shard, config.taskID, journal);
   const groups = new Map<string, ClientGroup>();
   const waiting = new Waiting(() => registry.version);
+  const params = {schema: shard, appID: config.app.id};
   const mutations = createMutations({
     config,
     log,
     board,
     upstream: upstreamPool,
     permissions: () => permissions.current(),
+    endpoint: createEndpoint(config.mutate, params),
   });
+  const queryEndpoint = createEndpoint(config.query, params);
+  const named = queryEndpoint && new NamedQueries(queryEndpoint);
 
   const views = new Views();
   const deliver = (epoch: Epoch): void => {
@@ -127,7 +135,11 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     store,
     loader: new CvrLoader(cvrPool, shard, config.taskID, journal),
     catchUps: new CatchUpReader(cvrPool, shard, journal),
-    transform: transformLocally(() => currentPermissions()),
+    transform: transformBoth(
+      transformLocally(() => currentPermissions()),
+      named,
+      log,
+    ),
     onWake: group => woken.next(group),
     reached: version => waiting.until(version),
   };
@@ -159,7 +171,8 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   let warned = false;
   const currentPermissions = () => {
     const current = permissions.current();
-    if (current === NO_PERMISSIONS && !warned) {
+    // An app that answers for its queries and mutations itself needs none.
+    if (current === NO_PERMISSIONS && !warned && !(named && mutations.custom)) {
       warned = true;
       log.warn(
         `no permissions are deployed for app "${config.app.id}": client queries return no rows. Deploy them with zero-deploy-permissions.`,
@@ -169,6 +182,8 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   };
 
   const verifier = createTokenVerifier(config);
+  const identity = createIdentity({config, log, board, verifier, named, groups: () => groups.values()});
+  const maintaining = identity.maintenance.subscribe();
   const handler: MessageHandler = {
     connect: async connection => groupOf(connection.clientGroupID).connect(connection),
     message: async (connection, message) => {
@@ -184,20 +199,22 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   ): Promise<void> => {
     switch (type) {
       case 'initConnection':
-        return group.init(connection, body);
+        await identity.admit(group, connection, body);
+        await group.init(connection, body);
+        return mutations.custom?.forget(connection, body.deleted?.clientIDs ?? []);
       case 'changeDesiredQueries':
+        await identity.prepare(connection, namedPuts(body.desiredQueriesPatch));
         return group.changeDesired(connection, body.desiredQueriesPatch);
       case 'deleteClients':
-        return group.deleteClients(connection, body);
+        await group.deleteClients(connection, body);
+        return mutations.custom?.forget(connection, body.clientIDs ?? []);
       case 'push':
         return mutations.push(connection, body);
-      case 'updateAuth': {
-        const next = await verifier.verify(body.auth, connection.userID);
-        if (next.kind === 'none')
-          throw protocolError('Unauthorized', 'An empty token cannot replace the current one.');
-        connection.auth = next;
-        return await group.updateAuth(connection);
-      }
+      case 'updateAuth':
+        if (await identity.renew(group, connection, body.auth)) await group.updateAuth(connection);
+        return;
+      case 'ackMutationResponses':
+        return mutations.custom?.seen(connection, body);
       case 'inspect': {
         const value = body.op === 'version' ? (config.serverVersion ?? 'zerostream') : false;
         return connection.send([
@@ -205,8 +222,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
           {id: body.id, op: body.op === 'version' ? 'version' : 'authenticated', value},
         ]);
       }
-      // Mutation results are the app endpoint's; the rest the reference ignores as well (protocol.md §2.6).
-      case 'ackMutationResponses':
+      // The reference ignores these as well (protocol.md §2.6).
       case 'pull':
       case 'ping':
       case 'closeConnection':
@@ -229,6 +245,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
       const rehome = new ProtocolError({kind: 'Rehome', message: reason, origin: 'zeroCache'});
       stopping = true;
       tidying.unsubscribe();
+      maintaining.unsubscribe();
       const served = [...groups.values()];
       for (const group of served) group.end(rehome);
       advancing.unsubscribe();

@@ -1,3 +1,5 @@
+import type {NamedQuery} from '../app-server/named-queries.ts';
+import {namedQueriesOf} from '../app-server/transform.ts';
 import type {CatchUp} from '../cvr/catch-up.ts';
 import type {LifeSign} from '../cvr/store.ts';
 import type {Cvr, CvrUpdate} from '../cvr/types.ts';
@@ -101,6 +103,7 @@ export class ClientGroup {
     return this.#enqueue(connection, context => {
       const client = this.#clients.of(connection);
       if (!client) return;
+      this.#clients.pin(connection);
       applyInit(context, client, body);
       this.#queries.authenticate(connection);
     });
@@ -122,6 +125,21 @@ export class ClientGroup {
   /** The connection has a new credential. */
   updateAuth(connection: ClientConnection): Promise<void> {
     return this.#enqueue(connection, () => this.#queries.authenticate(connection));
+  }
+
+  /** Queries that the app's endpoint is asked for. Empty before the view record was loaded. */
+  namedQueries(): NamedQuery[] {
+    return namedQueriesOf(this.#cvr?.queries.values() ?? []);
+  }
+
+  /** Those that were taken in. */
+  *connections(): Generator<ClientConnection> {
+    for (const {ready, connection} of this.#clients.all()) if (ready && !connection.closed) yield connection;
+  }
+
+  /** The connection whose credential counts for all, if there is one. */
+  credential(): ClientConnection | null {
+    return this.#queries.credential();
   }
 
   /** Every query is transformed again. */

@@ -6,8 +6,9 @@ import type {Down} from '../protocol/down.ts';
 import {ProtocolError, protocolError} from '../protocol/error-body.ts';
 import {parseUp} from '../protocol/parse-up.ts';
 import {closeReason} from './close-reason.ts';
+import {ExpiryTimer} from './expiry.ts';
 import type {Handshake} from './handshake.ts';
-import type {Auth, ClientConnection, MessageHandler} from './types.ts';
+import type {AppTargets, Auth, ClientConnection, MessageHandler} from './types.ts';
 
 const PONG_FRAME = JSON.stringify(['pong', {}]);
 /** A client gives up after 10 s of silence; unsolicited pongs keep it while its group works (protocol.md §1.7). */
@@ -26,12 +27,16 @@ export class Connection implements ClientConnection {
   readonly baseCookie: string | null;
   readonly protocolVersion: number;
   readonly headers: Readonly<Record<string, string>>;
-  auth: Auth;
+  appTargets: AppTargets = {};
   readonly #socket: WebSocket;
   readonly #tcp: Socket;
   readonly #handler: MessageHandler;
   readonly #log: Log;
   readonly #quietTimer: NodeJS.Timeout;
+  readonly #expiry = new ExpiryTimer(() =>
+    this.fail(protocolError('AuthInvalidated', 'The auth token has expired.')),
+  );
+  #auth: Auth;
   readonly #queue: string[] = [];
   #busy = false;
   #lastSentMs = Date.now();
@@ -50,7 +55,8 @@ export class Connection implements ClientConnection {
     this.#tcp = tcp;
     this.#handler = handler;
     this.#log = log;
-    this.auth = auth;
+    this.#auth = auth;
+    this.#expiry.watch(auth);
     this.headers = headers;
     this.clientGroupID = handshake.clientGroupID;
     this.clientID = handshake.clientID;
@@ -67,6 +73,15 @@ export class Connection implements ClientConnection {
     socket.on('close', () => this.#ended());
     // A message over the size limit arrives here; ws has already closed with 1009.
     socket.on('error', err => log.warn({clientID: this.clientID, err}, 'client socket failed'));
+  }
+
+  get auth(): Auth {
+    return this.#auth;
+  }
+
+  set auth(auth: Auth) {
+    this.#auth = auth;
+    if (!this.#closed) this.#expiry.watch(auth);
   }
 
   get closed(): boolean {
@@ -156,6 +171,7 @@ export class Connection implements ClientConnection {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#quietTimer);
+    this.#expiry.stop();
     this.#queue.length = 0;
     this.#handler.disconnected(this);
   }

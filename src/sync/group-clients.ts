@@ -21,7 +21,7 @@ const SLOW_CLIENT_BYTES = 8 * 1024 * 1024;
 /** The connected clients of a group: one connection per client, all of one user. */
 export class GroupClients {
   readonly #clients = new Map<string, Client>();
-  /** undefined until the first connection. */
+  /** undefined until a first connection was taken in. */
   #userID: string | null | undefined;
 
   get userID(): string | null | undefined {
@@ -39,9 +39,7 @@ export class GroupClients {
   /** @throws ProtocolError `ClientNotFound` for a cookie of nobody's making, `Unauthorized` for another user. */
   add(connection: ClientConnection): void {
     const version = connection.baseCookie === null ? null : parseCookie(connection.baseCookie);
-    if (this.#userID !== undefined && this.#userID !== connection.userID)
-      throw protocolError('Unauthorized', 'The client group belongs to another user.');
-    this.#userID = connection.userID;
+    this.#check(connection);
     const previous = this.#clients.get(connection.clientID);
     this.#clients.set(connection.clientID, {
       connection,
@@ -51,6 +49,12 @@ export class GroupClients {
       detached: false,
     });
     previous?.connection.close(`replaced by ${connection.wsID}`);
+  }
+
+  /** The first connection that was validated decides whose group it is. @throws ProtocolError `Unauthorized` */
+  pin(connection: ClientConnection): void {
+    this.#check(connection);
+    this.#userID = connection.userID;
   }
 
   /** undefined if the connection is not, or no longer, its client's current one. */
@@ -90,5 +94,10 @@ export class GroupClients {
   tellErrored(clientIDs: Iterable<string>, error: ErroredQuery): void {
     for (const clientID of clientIDs)
       this.#clients.get(clientID)?.connection.send(['transformError', [error]]);
+  }
+
+  #check({userID}: ClientConnection): void {
+    if (this.#userID !== undefined && this.#userID !== userID)
+      throw protocolError('Unauthorized', 'The client group belongs to another user.');
   }
 }

@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto';
+import {isAuthFailure} from '../auth/auth-failure.ts';
 import {expiryMs} from '../cvr/ttl.ts';
 import type {Cvr, QueryRecord} from '../cvr/types.ts';
 import {DaemonError} from '../errors.ts';
@@ -121,7 +122,7 @@ export class GroupQueries {
   async #transform(queries: readonly QueryRecord[]): Promise<ReadonlyMap<string, Transformed>> {
     if (queries.length === 0) return new Map();
     for (;;) {
-      const connection = this.#validCredential();
+      const connection = this.credential();
       // Nobody is there to ask for: a graph that runs goes on, others come with the next connection.
       if (!connection) return new Map();
       try {
@@ -130,12 +131,15 @@ export class GroupQueries {
         if (!(error instanceof ProtocolError)) throw error;
         connection.fail(error);
         if (this.#credential === connection) this.#credential = null;
+        // The app's server is down, not the user refused: others would learn the same, and what runs goes on.
+        if (!isAuthFailure(error)) return new Map();
       }
     }
   }
 
-  #validCredential(): ClientConnection | null {
-    if (this.#credential) return this.#credential;
+  /** The connection whose credential counts for all; another one when it has gone. */
+  credential(): ClientConnection | null {
+    if (this.#credential && !this.#credential.closed) return this.#credential;
     for (const {ready, connection} of this.#clients.all())
       if (ready && !connection.closed) return (this.#credential = connection);
     return null;

@@ -8,6 +8,14 @@ export type Auth =
   | {readonly kind: 'opaque'; readonly token: string}
   | {readonly kind: 'jwt'; readonly token: string; readonly claims: Readonly<Record<string, unknown>>};
 
+/** Where a client wants its pushes and named queries to go, and with which headers; checked against allow-lists. */
+export interface AppTargets {
+  readonly pushURL?: string | undefined;
+  readonly pushHeaders?: Readonly<Record<string, string>> | undefined;
+  readonly queryURL?: string | undefined;
+  readonly queryHeaders?: Readonly<Record<string, string>> | undefined;
+}
+
 /** One client's socket after a successful handshake, as the rest of the worker sees it. */
 export interface ClientConnection {
   readonly clientGroupID: string;
@@ -20,6 +28,8 @@ export interface ClientConnection {
   readonly protocolVersion: number;
   /** Changes with `updateAuth`. */
   auth: Auth;
+  /** Empty until its initConnection. */
+  appTargets: AppTargets;
   /** Headers of the upgrade request, names in lower case: forwarded to app endpoints by allow-list. */
   readonly headers: Readonly<Record<string, string>>;
   readonly closed: boolean;

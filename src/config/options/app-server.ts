@@ -9,13 +9,10 @@ export interface EndpointOptions {
   readonly allowedRequestHeaders: Option<readonly string[] | undefined>;
 }
 
-const NO_MUTATORS = 'custom mutators are refused';
-const NO_QUERIES = 'named queries are refused';
-
-/** `later` says what happens until the daemon calls that server; `current` is the group to use instead. */
-const endpoint = (what: string, later: string, current?: string): EndpointOptions => {
-  const instead = (field: string): {readonly deprecated?: string; readonly later: string} =>
-    current ? {later, deprecated: `Use ${current}_${field}.`} : {later};
+/** `current` is the group to use instead. */
+const endpoint = (what: string, current?: string): EndpointOptions => {
+  const instead = (field: string): {readonly deprecated?: string} =>
+    current ? {deprecated: `Use ${current}_${field}.`} : {};
   return {
     url: list({
       ...instead('URL'),
@@ -49,10 +46,10 @@ const endpoint = (what: string, later: string, current?: string): EndpointOption
 
 /** The app's own server, mutations, and who the user is (config-ops.md §1.4). */
 export const appServerOptions = {
-  mutate: endpoint('run custom mutators', NO_MUTATORS),
-  query: endpoint('name and permit queries', NO_QUERIES),
-  push: endpoint('run custom mutators', NO_MUTATORS, 'ZERO_MUTATE'),
-  getQueries: endpoint('name and permit queries', NO_QUERIES, 'ZERO_QUERY'),
+  mutate: endpoint('run custom mutators'),
+  query: endpoint('name and permit queries'),
+  push: endpoint('run custom mutators', 'ZERO_MUTATE'),
+  getQueries: endpoint('name and permit queries', 'ZERO_QUERY'),
   enableCrudMutations: flag({
     default: true,
     about:
@@ -98,13 +95,11 @@ export const appServerOptions = {
     revalidateIntervalSeconds: number({
       min: 0,
       default: 300,
-      later: 'a connection is checked when it opens and when its token changes',
       about: 'Seconds between checks with your server that a connected user is still logged in.',
     }),
     retransformIntervalSeconds: number({
       min: 0,
       default: 300,
-      later: 'queries are asked for when they are first used',
       about:
         "Seconds between asking your server again what a client group's queries mean, so that changed permissions take hold.",
     }),

@@ -1,0 +1,36 @@
+import type {QueryRecord} from '../cvr/types.ts';
+import type {Log} from '../observe/log.ts';
+import type {Transformed, TransformQueries} from '../sync/group-deps.ts';
+import type {NamedQueries, NamedQuery} from './named-queries.ts';
+
+/** Client queries go one way, named ones are asked for at the app's endpoint. */
+export const transformBoth = (
+  local: TransformQueries,
+  named: NamedQueries | null,
+  log: Log,
+): TransformQueries => {
+  let warned = false;
+  return async (queries, connection) => {
+    const asked = namedQueriesOf(queries);
+    if (asked.length === 0) return local(queries, connection);
+    if (!named) {
+      if (!warned)
+        log.warn(
+          `clients ask for queries by name, which nobody answers: set ZERO_QUERY_URL to the endpoint of your app that does (first one: ${asked[0]!.name}).`,
+        );
+      warned = true;
+      return local(queries, connection);
+    }
+    const results = new Map<string, Transformed>(await local(queries, connection));
+    for (const [hash, result] of await named.transform(asked, connection)) results.set(hash, result);
+    return results;
+  };
+};
+
+/** Those of the queries that have a name instead of an AST. */
+export const namedQueriesOf = (queries: Iterable<QueryRecord>): NamedQuery[] => {
+  const named: NamedQuery[] = [];
+  for (const {hash, ast, name, args} of queries)
+    if (!ast && name !== null) named.push({hash, name, args: args ?? []});
+  return named;
+};
