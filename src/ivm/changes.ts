@@ -1,4 +1,4 @@
-import {ident} from '../pg/identifier.ts';
+import {ident, literal} from '../pg/identifier.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {Snapshot} from '../replica/snapshots.ts';
 import type {SqliteValue, TableSpec} from '../replica/table-spec.ts';
@@ -22,14 +22,21 @@ export interface Changes {
 }
 
 interface LogRow {
-  table: string;
-  rowKey: string;
-  op: 's' | 'd' | 't' | 'r';
+  readonly table: string;
+  readonly rowKey: string;
+  readonly op: 's' | 'd' | 't' | 'r';
 }
+
+/** Beyond so many changed rows of a table, what depends on it is computed anew. */
+const MOST_ROWS = 20_000;
+/** Rows per statement. */
+const CHUNK = 500;
+const NEWER = 'FROM "_zero.changeLog2" WHERE stateVersion > ?';
 
 /**
  * Reads the change log between `from` and the version of `current` (replication.md §5.3). Rows of tables that `wanted`
- * refuses are not read. One entry per row however many transactions lie between.
+ * refuses are not read. One entry per row however many transactions lie between; a table of which very many rows changed
+ * counts as changed as a whole, so that memory and time are bounded.
  */
 export const readChanges = (
   previous: Snapshot,
@@ -38,55 +45,81 @@ export const readChanges = (
   tables: ReadonlyMap<string, TableSpec>,
   wanted: (table: string) => boolean,
 ): Changes => {
-  const entries = current
-    .prepare(
-      'SELECT "table", rowKey, op FROM "_zero.changeLog2" WHERE stateVersion > ? ORDER BY stateVersion, pos',
-    )
-    .raw(false)
-    .all(from) as LogRow[];
-  const rows: RowChange[] = [];
   const wholeTables = new Set<string>();
   const touchedTables = new Set<string>();
   let schemaChanged = false;
-  for (const {table, op} of entries) {
+  const keys = new Map<string, {rowKeys: string[]; deleted: Set<string>}>();
+  for (const {table, rowKey, op} of entriesSince(current, from, wholeTables)) {
     touchedTables.add(table);
     if (op === 'r') schemaChanged = true;
-    if (op === 'r' || op === 't') wholeTables.add(table);
+    if (op === 'r' || op === 't') {
+      wholeTables.add(table);
+      continue;
+    }
+    if (!wanted(table) || !tables.has(table)) continue;
+    let own = keys.get(table);
+    if (!own) keys.set(table, (own = {rowKeys: [], deleted: new Set()}));
+    own.rowKeys.push(rowKey);
+    if (op === 'd') own.deleted.add(rowKey);
   }
-  // Rows logged before their table changed as a whole may be keyed by columns that are no longer there.
-  for (const {table, rowKey, op} of entries) {
-    if (op === 'r' || op === 't' || !wanted(table) || wholeTables.has(table) || !tables.has(table)) continue;
-    const key = parseRowKey(rowKey);
-    const before = readStored(previous, table, key);
-    const after = op === 's' ? readStored(current, table, key) : null;
-    if (before || after) rows.push({table, old: before, new: after});
+  for (const table of wholeTables) touchedTables.add(table);
+  const rows: RowChange[] = [];
+  for (const [table, {rowKeys, deleted}] of keys) {
+    if (wholeTables.has(table)) continue;
+    for (let at = 0; at < rowKeys.length; at += CHUNK) {
+      const some = rowKeys.slice(at, at + CHUNK);
+      const before = readStored(previous, table, some);
+      const after = readStored(current, table, some);
+      for (const [i, rowKey] of some.entries()) {
+        const old = before[i] ?? null;
+        const now = deleted.has(rowKey) ? null : (after[i] ?? null);
+        if (old || now) rows.push({table, old, new: now});
+      }
+    }
   }
   return {rows, wholeTables, schemaChanged, touchedTables};
 };
 
-const parseRowKey = (text: string): Record<string, SqliteValue> => {
-  const key = JSON.parse(text) as Record<string, SqliteValue>;
-  // `JSON.parse` rounds integers beyond ±(2^53 − 1), which would address another row: their digits are read again.
-  for (const [name, value] of Object.entries(key))
-    if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
-      const digits = text.slice(text.indexOf(`${JSON.stringify(name)}:`) + JSON.stringify(name).length + 1);
-      const exact = /^-?\d+(?=[,}])/.exec(digits)?.[0];
-      if (exact) key[name] = BigInt(exact);
-    }
-  return key;
+/** The log's entries, but for those of tables with too many: they are put into `whole`. */
+const entriesSince = (current: Snapshot, from: Version, whole: Set<string>): LogRow[] => {
+  const read = (where: string, limit: number, ...params: string[]) =>
+    current
+      .prepare(`SELECT "table", rowKey, op ${NEWER}${where} ORDER BY stateVersion, pos LIMIT ${limit}`)
+      .raw(false)
+      .all(from, ...params) as LogRow[];
+  const entries = read('', MOST_ROWS + 1);
+  if (entries.length <= MOST_ROWS) return entries;
+  const counts = current.prepare(`SELECT "table", count(*) ${NEWER} GROUP BY "table"`).raw().all(from) as [
+    string,
+    number,
+  ][];
+  const few = counts
+    .filter(([table, count]) => count <= MOST_ROWS || !whole.add(table))
+    .map(([table]) => table);
+  return [
+    ...read(` AND op IN ('t', 'r')`, -1),
+    ...read(
+      " AND op NOT IN ('t', 'r') AND \"table\" IN (SELECT value FROM json_each(?))",
+      -1,
+      JSON.stringify(few),
+    ),
+  ];
 };
 
-const readStored = (
-  snapshot: Snapshot,
-  table: string,
-  key: Readonly<Record<string, SqliteValue>>,
-): StoredRow | null => {
-  const columns = Object.keys(key);
-  const row = snapshot
-    .prepare(`SELECT * FROM ${ident(table)} WHERE ${columns.map(name => `${ident(name)} = ?`).join(' AND ')}`)
+const INDEX = '_0_index';
+
+/** Rows by their keys, in the order of the keys; with holes where there is none. */
+const readStored = (snapshot: Snapshot, table: string, rowKeys: readonly string[]): StoredRow[] => {
+  const columns = Object.keys(JSON.parse(rowKeys[0]!) as object);
+  // SQLite reads the keys: JS would round big integers.
+  const match = columns.map(name => `t.${ident(name)} = k.value->>${literal(name)}`).join(' AND ');
+  const found = snapshot
+    .prepare(`SELECT t.*, k.key AS ${INDEX} FROM json_each(?) k CROSS JOIN ${ident(table)} t ON ${match}`)
     .raw(false)
-    .get(...columns.map(name => key[name]!)) as StoredRow | undefined;
-  return row ?? null;
+    .all(`[${rowKeys.join()}]`) as (Record<string, SqliteValue> & {[INDEX]: number})[];
+  const rows: StoredRow[] = [];
+  for (const row of found) rows[row[INDEX]] = row;
+  return rows;
 };
 
 /** JSON array text of some columns of a stored row, equal to SQLite's own; null if any is null. */

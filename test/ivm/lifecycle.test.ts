@@ -146,6 +146,18 @@ test('65. a change of very many rows neither resets other graphs nor keeps its o
   );
 });
 
+test('a transaction of very many rows is not read row by row, and ends in the same', async () => {
+  using s = new Scenario([]);
+  const small = await s.registry.acquire({table: 'issue', where: where('n', '<', 3)}, {});
+  const tags = await s.query({table: 'tag'});
+  s.write(
+    set('issue', ...Array.from({length: 20_001}, (_, n) => ({id: `i${n}`, n}))),
+    set('tag', {id: 't', name: 'x'}),
+  );
+  expect(s.advance().add).toEqual(['tag:t']);
+  expect([s.ids(small, 'issue'), tags.size]).toEqual([['i0', 'i1', 'i2'], 1]);
+});
+
 test('66. a row older than its table’s shape is told with the version of the shape', async () => {
   using s = new Scenario([]);
   s.write(set('tag', {id: 't', name: 'x'}));
