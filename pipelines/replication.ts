@@ -6,6 +6,7 @@ import {type StageBoard, stages} from '../src/flow/stage.ts';
 import type {Version} from '../src/pg/lsn.ts';
 import {lsnOfVersion} from '../src/pg/lsn.ts';
 import {type WalControl, walSource} from '../src/pg/wal-source.ts';
+import type {FrameTap} from '../src/replay/frame-tap.ts';
 import {acknowledge} from '../src/replication/acknowledge.ts';
 import type {Applied} from '../src/replication/apply.ts';
 import type {VersionReady} from '../src/sync/types.ts';
@@ -16,6 +17,8 @@ const TEE_BYTES = 16 * 1024 * 1024;
 
 export interface ReplicationDeps {
   readonly board: StageBoard;
+  /** Where a running server is recorded. */
+  readonly tap: FrameTap;
   readonly db: Database;
   readonly watermark: Version;
   readonly upstreamUrl: string;
@@ -64,6 +67,7 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
       control = opened;
     },
   }).pipe(
+    deps.tap.watch(),
     applyWal({
       stage,
       db: deps.db,

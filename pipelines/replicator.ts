@@ -21,6 +21,7 @@ import type {StageBoard} from '../src/flow/stage.ts';
 import type {ReplicatorInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool} from '../src/pg/connect.ts';
+import {FrameTap} from '../src/replay/frame-tap.ts';
 import {deleteReplica, openWriter} from '../src/replica/open.ts';
 import {checkReplica, type ResumePoint, takeSlot} from '../src/replication/check-replica.ts';
 import {ReplicatorStatus} from '../src/replication/status.ts';
@@ -52,10 +53,12 @@ export const replicator = ({
   config,
   log,
   board,
+  tap: frameTap = new FrameTap(),
 }: {
   config: ZeroConfig;
   log: Log;
   board: StageBoard;
+  tap?: FrameTap;
 }): Replicator => {
   const status = new ReplicatorStatus(config.replica.file, board);
   let delayMs = FIRST_DELAY_MS;
@@ -81,7 +84,7 @@ export const replicator = ({
 
   const follow = (point: ResumePoint): Observable<ReplicatorEvent> => {
     const {state, slot} = point;
-    return defer(() => openStream(config, log, board, point, {takeOver: !owner})).pipe(
+    return defer(() => openStream(config, log, board, frameTap, point, {takeOver: !owner})).pipe(
       switchMap(opened => {
         owner = true;
         status.streaming(state, state.context.slot, slot);
@@ -147,6 +150,7 @@ const openStream = async (
   config: ZeroConfig,
   log: Log,
   board: StageBoard,
+  tap: FrameTap,
   {state, slot, activePid, walSenderTimeoutMs}: ResumePoint,
   {takeOver}: {readonly takeOver: boolean},
 ): Promise<OpenStream> => {
@@ -168,6 +172,7 @@ const openStream = async (
     return {
       events: replication({
         board,
+        tap,
         db,
         watermark: state.stateVersion,
         upstreamUrl: config.upstream.db,

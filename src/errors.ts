@@ -147,6 +147,12 @@ export class UpstreamBusy extends DaemonError {
   readonly recovery = 'reject' satisfies Recovery;
 }
 
+/** T002 — A tool cannot have what it wants of a running server: nobody answers at its address, the admin password is missing or wrong, or the server ended the connection. The message says which; start the server, or give `--password`. */
+export class ServerRefused extends DaemonError {
+  readonly code = 'T002';
+  readonly recovery = 'stop' satisfies Recovery;
+}
+
 /**
  * C001 — The configuration cannot be used. Each line of the message names an option, what is wrong with it and what to
  * do; all of them are reported at once, and nothing was started. `--help` lists every option.

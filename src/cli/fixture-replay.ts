@@ -54,9 +54,13 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
     });
   program
     .command('record')
-    .description('record the stream of a PostgreSQL as a new fixture: schema, rows, raw frames, expectations')
-    .requiredOption('--upstream <url>', 'the database, with the right to replicate')
-    .requiredOption('--publication <names>', 'publications to follow, separated by commas', names)
+    .description(
+      'record a new fixture from a running server or from a PostgreSQL: what is there, raw frames, expectations',
+    )
+    .option('--server <url>', 'a running zerostream, such as http://127.0.0.1:4848')
+    .option('--password <password>', 'its ZERO_ADMIN_PASSWORD (also taken from the environment)')
+    .option('--upstream <url>', 'or a database, with the right to replicate')
+    .option('--publication <names>', 'publications of it to follow, separated by commas', names)
     .requiredOption('--out <folder>', 'where to write the fixture; its name is that of the folder')
     .option('--about <text>', 'what the fixture is for', 'recorded by fixture-replay record')
     .option('--max-bytes <n>', 'end when the recording has this size', positive, 100_000_000)

@@ -4,14 +4,18 @@ import {join} from 'node:path';
 import {FixtureUnusable} from '../errors.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
 import {CASE_FILE, readFixture} from '../replay/fixture.ts';
+import {recordServer} from '../replay/record-server.ts';
 import {recordSnapshot} from '../replay/record-snapshot.ts';
-import {recordWal} from '../replay/record-wal.ts';
+import {type Bounds, type RecordedWal, recordWal} from '../replay/record-wal.ts';
 import {redactFixture} from '../replay/redact.ts';
 import {replayFixtures} from './replay-fixtures.ts';
 
 export interface RecordFlags {
-  readonly upstream: string;
-  readonly publication: readonly string[];
+  /** Of a running server; without it, of a PostgreSQL. */
+  readonly server?: string;
+  readonly password?: string;
+  readonly upstream?: string;
+  readonly publication?: readonly string[];
   readonly out: string;
   readonly about: string;
   readonly maxBytes: number;
@@ -26,11 +30,12 @@ const REASONS = {
   time: 'its time is over',
   position: 'it has reached --until-lsn',
   request: 'it was asked to',
+  source: 'the server has ended it',
 } as const;
 
 /**
- * Records a fixture from a database of which it takes a temporary slot, then replays it once, which gives the
- * expectations to review. @returns the exit code.
+ * Records a fixture from a running server, or from a database of which it takes a temporary slot; then replays it once,
+ * which gives the expectations to review. @returns the exit code.
  */
 export const recordFixture = async (
   flags: RecordFlags,
@@ -38,6 +43,10 @@ export const recordFixture = async (
   signal: AbortSignal,
 ): Promise<number> => {
   refuseOld(flags.out);
+  if (flags.redact && flags.server !== undefined)
+    throw new FixtureUnusable(
+      'A recording of a server cannot be redacted yet; record its --upstream instead.',
+    );
   if (!flags.redact) {
     await record(flags.out, flags, output, signal);
     return replayFixtures([flags.out], {bless: true, diff: false}, output);
@@ -60,7 +69,8 @@ export const redactRecording = async (
 ): Promise<number> => {
   refuseOld(to);
   const fixture = readFixture(from);
-  if (fixture.case.kind !== 'wal') throw new FixtureUnusable(`${from} is no recording of a stream.`);
+  if (fixture.case.kind !== 'wal' || fixture.case.snapshot === 'replica')
+    throw new FixtureUnusable(`${from} is no recording of a PostgreSQL; only those are redacted.`);
   await redactFixture({...fixture, case: fixture.case}, to);
   return replayFixtures([to], {bless: true, diff: false}, output);
 };
@@ -76,21 +86,41 @@ const record = async (
   output: NodeJS.WritableStream,
   signal: AbortSignal,
 ): Promise<void> => {
-  mkdirSync(dir, {recursive: true});
-  const source = {url: flags.upstream, publications: flags.publication, dir};
-  const snapshot = await recordSnapshot({...source, about: flags.about, partBytes: flags.partBytes});
-  output.write(`snapshot at ${formatLsn(snapshot.consistentPoint)}: ${snapshot.rows} rows\n`);
-  const wal = await recordWal(snapshot, {
-    ...source,
-    bounds: {
-      maxBytes: flags.maxBytes,
-      maxMs: flags.seconds === undefined ? undefined : flags.seconds * 1000,
-      untilLsn: flags.untilLsn,
-      signal,
-    },
-    onStart: () => output.write('recording; Ctrl-C ends it\n'),
-  });
+  const bounds: Bounds = {
+    maxBytes: flags.maxBytes,
+    maxMs: flags.seconds === undefined ? undefined : flags.seconds * 1000,
+    untilLsn: flags.untilLsn,
+    signal,
+  };
+  const facts = {dir, about: flags.about, partBytes: flags.partBytes, bounds};
+  const wal = await (flags.server === undefined
+    ? recordUpstream(flags, facts, output)
+    : recordServer({
+        ...facts,
+        url: flags.server,
+        password: flags.password ?? process.env['ZERO_ADMIN_PASSWORD'],
+        onStart: version => output.write(`snapshot of version ${version}; recording; Ctrl-C ends it\n`),
+      }));
   output.write(
     `recording ended, since ${REASONS[wal.endedBy]}: ${wal.transactions} transactions, ${wal.bytes} bytes\n`,
   );
+};
+
+const recordUpstream = async (
+  {upstream, publication}: RecordFlags,
+  facts: {
+    readonly dir: string;
+    readonly about: string;
+    readonly partBytes: number | undefined;
+    readonly bounds: Bounds;
+  },
+  output: NodeJS.WritableStream,
+): Promise<RecordedWal> => {
+  if (upstream === undefined || publication === undefined)
+    throw new FixtureUnusable('Name what to record: --server, or --upstream with --publication.');
+  mkdirSync(facts.dir, {recursive: true});
+  const source = {...facts, url: upstream, publications: publication};
+  const snapshot = await recordSnapshot(source);
+  output.write(`snapshot at ${formatLsn(snapshot.consistentPoint)}: ${snapshot.rows} rows\n`);
+  return recordWal(snapshot, {...source, onStart: () => output.write('recording; Ctrl-C ends it\n')});
 };

@@ -1,18 +1,28 @@
 import {mkdtempSync, rmSync, statSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import type {Database} from 'better-sqlite3';
 import {Subject, takeUntil, tap} from 'rxjs';
 import {replay} from '../../pipelines/replay.ts';
 import {DaemonError} from '../errors.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
 import {buildReplica, parseSnapshotRow} from '../replay/build-replica.ts';
+import {parseReplicaLine, restoreReplica} from '../replay/copy-replica.ts';
 import {dumpReplica} from '../replay/dump-replica.ts';
-import {type Fixture, ROWS_FILE, readSchema, WAL_FILE, type WalCase} from '../replay/fixture.ts';
+import {
+  type Fixture,
+  REPLICA_FILE,
+  ROWS_FILE,
+  readSchema,
+  WAL_FILE,
+  type WalCase,
+} from '../replay/fixture.ts';
 import {LineWriter, readJsonLines} from '../replay/lines.ts';
 import {logLine, type ReplayedTransaction} from '../replay/log-lines.ts';
 import {type Outcome, settle} from '../replay/settle.ts';
 import {Stepper, type Terminal} from '../replay/stepper.ts';
 import {deleteReplica} from '../replica/open.ts';
+import {readReplicaState} from '../replica/sync-context.ts';
 
 export interface WalCaseOptions {
   readonly bless: boolean;
@@ -30,7 +40,6 @@ export interface WalCaseOptions {
  */
 export const replayWalCase = async (fixture: Fixture<WalCase>, options: WalCaseOptions): Promise<Outcome> => {
   const {dir} = fixture;
-  const {replicaVersion, publications, partBytes} = fixture.case;
   const work = mkdtempSync(join(tmpdir(), 'zs-replay-'));
   const replicaFile = options.keep ?? join(work, 'replica.db');
   const outputs = {log: join(work, 'log.ndjson'), replica: join(work, 'replica.ndjson')};
@@ -45,21 +54,16 @@ export const replayWalCase = async (fixture: Fixture<WalCase>, options: WalCaseO
   const started = performance.now();
   try {
     if (options.keep) deleteReplica(options.keep);
-    const db = await buildReplica(replicaFile, {
-      schema: readSchema(dir),
-      replicaVersion,
-      publications,
-      rows: readJsonLines(join(dir, ROWS_FILE), parseSnapshotRow),
-    });
+    const db = await firstReplica(fixture, replicaFile);
     try {
       using log = new LineWriter(outputs.log);
       const fault = await run(
         replay({
           db,
-          watermark: replicaVersion,
+          watermark: readReplicaState(db).stateVersion,
           recording: join(dir, WAL_FILE),
           options: {until: options.until, perTransaction: stepper !== null},
-          partBytes,
+          partBytes: fixture.case.partBytes,
           ...(stepper ? {beforeGroup: () => stepper.next()} : {}),
         }).pipe(
           tap(batch => {
@@ -94,6 +98,17 @@ export const replayWalCase = async (fixture: Fixture<WalCase>, options: WalCaseO
     rmSync(work, {recursive: true, force: true});
   }
 };
+
+/** The replica that the frames follow upon. */
+const firstReplica = ({dir, case: facts}: Fixture<WalCase>, file: string): Promise<Database> =>
+  facts.snapshot === 'replica'
+    ? restoreReplica(file, readJsonLines(join(dir, REPLICA_FILE), parseReplicaLine))
+    : buildReplica(file, {
+        schema: readSchema(dir),
+        replicaVersion: facts.replicaVersion,
+        publications: facts.publications,
+        rows: readJsonLines(join(dir, ROWS_FILE), parseSnapshotRow),
+      });
 
 interface Fault {
   readonly code: string;

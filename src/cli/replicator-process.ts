@@ -1,12 +1,17 @@
+import type {Socket} from 'node:net';
 import {replicator} from '../../pipelines/replicator.ts';
 import {parentOf} from '../daemon/child-process.ts';
 import {usage} from '../daemon/ipc.ts';
 import {reportProgress} from '../daemon/report-progress.ts';
 import {StageBoard} from '../flow/stage.ts';
+import {FrameTap} from '../replay/frame-tap.ts';
 
 /** The process that owns the slot and is the only writer of the replica. */
 const parent = parentOf('replicator');
-const running = replicator({config: parent.config, log: parent.log, board: new StageBoard()});
+const tap = new FrameTap();
+const running = replicator({config: parent.config, log: parent.log, board: new StageBoard(), tap});
+/** Sockets of recorders that the dispatcher may still be reading from, in order. */
+const arriving: (Socket | undefined)[] = [];
 const report = reportProgress(parent.log);
 
 const subscription = running.events.subscribe({
@@ -17,8 +22,12 @@ const subscription = running.events.subscribe({
   error: error => parent.fatal(error),
 });
 
-parent.onMessage(message => {
-  if (message.type === 'inspect')
+parent.onMessage((message, socket) => {
+  if (message.type === 'record') arriving.push(socket);
+  else if (message.type === 'handed-over') {
+    const recorder = arriving.shift();
+    if (recorder) void record(recorder);
+  } else if (message.type === 'inspect')
     parent.send({type: 'inspection', id: message.id, body: running.inspect(), usage: usage()});
   else if (message.type === 'stop') {
     subscription.unsubscribe();
@@ -26,3 +35,11 @@ parent.onMessage(message => {
     setTimeout(() => process.exit(0), 50);
   }
 });
+
+/** Loaded when first asked for: most servers are never recorded. */
+const record = async (socket: Socket) => {
+  const {recordLive} = await import('../replay/live-recording.ts');
+  parent.log.info('a recording of the stream begins');
+  recordLive(socket, tap, parent.config.replica.file);
+  socket.once('close', () => parent.log.info('a recording of the stream has ended'));
+};

@@ -59,6 +59,11 @@ export class Dispatcher {
     worker.send({type: 'upgrade', request: plainRequest(request), head: head.toString('base64')}, socket);
   }
 
+  /** Hands the connection of a recorder to the process that has the stream. */
+  record(socket: Socket): void {
+    this.#replicator.send({type: 'record'}, socket);
+  }
+
   async inspect(serverVersion: string): Promise<DaemonInspection> {
     const [replicator, ...workers] = await Promise.all(
       [this.#replicator, ...this.#workers].map(async child => ({child, answer: await child.inspect()})),

@@ -8,6 +8,7 @@ import {join} from 'node:path';
 import {writeHeapSnapshot} from 'node:v8';
 import type {ZeroConfig} from '../config/config.ts';
 import type {DaemonInspection} from '../observe/inspection.ts';
+import {RECORD_PATH, RECORD_PROTOCOL} from '../replay/record-protocol.ts';
 import {requestUrl} from '../sync/handshake.ts';
 
 export interface HttpDeps {
@@ -17,6 +18,8 @@ export interface HttpDeps {
   readonly onKeepalive?: () => void;
   readonly inspect: () => Promise<DaemonInspection>;
   readonly upgrade: (request: IncomingMessage, socket: Socket, head: Buffer) => void;
+  /** A recorder with the admin's password asks for the stream. */
+  readonly record: (socket: Socket) => void;
   /** Serves other paths, as development mode does its page; returns false if it does not know one. */
   readonly page?: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
 }
@@ -31,7 +34,11 @@ export const createHttpServer = (deps: HttpDeps): Server => {
   server.on('upgrade', (request, socket, head) => {
     // From here on nobody else listens, and an error without a listener would end the process.
     socket.on('error', () => socket.destroy());
-    deps.upgrade(request, socket as Socket, head);
+    if (requestUrl(request.url ?? '/')?.pathname !== RECORD_PATH)
+      deps.upgrade(request, socket as Socket, head);
+    else if (request.headers.upgrade !== RECORD_PROTOCOL) socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+    else if (hasPassword(deps, request)) deps.record(socket as Socket);
+    else socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n');
   });
   return server;
 };
@@ -80,20 +87,23 @@ const text = (response: ServerResponse, status: number, body: string): void => {
 
 /** HTTP basic auth with any user name; answers 401 itself. */
 const admitted = (
-  {config}: HttpDeps,
+  deps: HttpDeps,
   request: IncomingMessage,
   response: ServerResponse,
   realm: string,
 ): boolean => {
-  const given = Buffer.from(request.headers.authorization?.replace(/^Basic /, '') ?? '', 'base64').toString();
-  const password = given.slice(given.indexOf(':') + 1);
-  const allowed = config.adminPassword
-    ? sameText(password, config.adminPassword)
-    : config.development && password === '';
-  if (allowed) return true;
+  if (hasPassword(deps, request)) return true;
   response.setHeader('WWW-Authenticate', `Basic realm="${realm} Protected Area"`);
   text(response, 401, 'Unauthorized');
   return false;
+};
+
+const hasPassword = ({config}: HttpDeps, request: IncomingMessage): boolean => {
+  const given = Buffer.from(request.headers.authorization?.replace(/^Basic /, '') ?? '', 'base64').toString();
+  const password = given.slice(given.indexOf(':') + 1);
+  return config.adminPassword
+    ? sameText(password, config.adminPassword)
+    : config.development && password === '';
 };
 
 const sameText = (a: string, b: string): boolean => {

@@ -10,6 +10,8 @@ export type ToChild =
   | {readonly type: 'version-ready'; readonly ready: VersionReady}
   | {readonly type: 'refresh'}
   | {readonly type: 'upgrade'; readonly request: HandedRequest; readonly head: string}
+  /** To the replicator: the socket beside it wants a recording. */
+  | {readonly type: 'record'}
   | {readonly type: 'handed-over'}
   | {readonly type: 'inspect'; readonly id: number}
   | {readonly type: 'stop'; readonly reason: string};

@@ -83,6 +83,10 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
       // Until a worker can take it: the client tries again, as after any refused connection.
       else refuse(socket);
     },
+    record: socket => {
+      if (dispatcher) dispatcher.record(socket);
+      else refuse(socket);
+    },
     page: options.page,
   });
   const port = await listen(server, config.port, options.host);

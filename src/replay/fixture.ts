@@ -11,16 +11,19 @@ export const CASE_FILE = 'case.json';
 export const SCHEMA_FILE = 'schema.json';
 export const ROWS_FILE = 'rows.ndjson';
 export const WAL_FILE = 'wal.ndjson';
+export const REPLICA_FILE = 'replica.ndjson';
 
 const head = {format: z.literal(FIXTURE_FORMAT), about: z.string()};
 
 const walCase = z.object({
   ...head,
   kind: z.literal('wal'),
-  /** `server_version` of the recorded server. */
-  postgres: z.string(),
+  /** `server_version` of the recorded PostgreSQL, where that was asked. */
+  postgres: z.string().optional(),
+  /** What the frames follow upon: rows of PostgreSQL (the default), or the replica of a running server. */
+  snapshot: z.enum(['upstream', 'replica']).optional(),
   publications: z.array(z.string()),
-  /** Version of the snapshot that `rows.ndjson` holds. */
+  /** Version that the initial sync gave to the replica. */
   replicaVersion: z.string(),
   /** Bytes of one transaction held before it goes on in parts; the server's own limit if absent. */
   partBytes: z.number().int().positive().optional(),

@@ -5,7 +5,7 @@ import {type WalControl, type WalFrames, walSource} from '../pg/wal-source.ts';
 import {WAL_FILE} from './fixture.ts';
 import {LineWriter} from './lines.ts';
 import type {RecordedSnapshot} from './record-snapshot.ts';
-import {beginOf, frameLine, isCommit} from './recording.ts';
+import {beginOf, commitOf, frameLine} from './recording.ts';
 
 /** Where a recording ends, whichever comes first; always between two transactions. */
 export interface Bounds {
@@ -21,7 +21,8 @@ export interface Bounds {
 export interface RecordedWal {
   readonly transactions: number;
   readonly bytes: number;
-  readonly endedBy: 'size' | 'time' | 'position' | 'request';
+  /** `source`: no more came. */
+  readonly endedBy: 'size' | 'time' | 'position' | 'request' | 'source';
 }
 
 /** Streams the slot of a recorded snapshot into `wal.ndjson`, acknowledging what is written; ends its session. */
@@ -102,7 +103,7 @@ export const recordFrames = (
           writer.finish();
           reject(error);
         },
-        complete: () => end('request'),
+        complete: () => end('source'),
       }),
     );
     if (bounds.signal?.aborted) onAbort();
@@ -132,7 +133,7 @@ class FrameWriter {
   write(frame: Buffer): Lsn | null {
     this.#lines.write(frameLine(frame));
     if (beginOf(frame) !== null) this.#open = true;
-    else if (isCommit(frame)) {
+    else if (commitOf(frame) !== null) {
       this.#open = false;
       this.transactions++;
     }

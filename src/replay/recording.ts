@@ -6,6 +6,7 @@ const XLOG_DATA = 0x77; // w
 const XLOG_HEADER_BYTES = 25;
 const BEGIN = 0x42;
 const COMMIT = 0x43;
+const RELATION = 0x52;
 
 /** One frame as a line of `wal.ndjson`. */
 export const frameLine = (frame: Buffer): string =>
@@ -17,9 +18,17 @@ export const beginOf = (frame: Buffer): Lsn | null =>
     ? frame.readBigUInt64BE(XLOG_HEADER_BYTES + 1)
     : null;
 
-/** True if the frame ends a transaction. */
-export const isCommit = (frame: Buffer): boolean =>
-  frame[0] === XLOG_DATA && frame[XLOG_HEADER_BYTES] === COMMIT;
+/** Where the transaction that the frame ends commits. */
+export const commitOf = (frame: Buffer): Lsn | null =>
+  frame[0] === XLOG_DATA && frame[XLOG_HEADER_BYTES] === COMMIT
+    ? frame.readBigUInt64BE(XLOG_HEADER_BYTES + 2)
+    : null;
+
+/** OID of the relation that the frame describes. */
+export const relationOf = (frame: Buffer): number | null =>
+  frame[0] === XLOG_DATA && frame[XLOG_HEADER_BYTES] === RELATION
+    ? frame.readUInt32BE(XLOG_HEADER_BYTES + 1)
+    : null;
 
 /** @throws TypeError if the line holds no frame. */
 const frameOf = (value: unknown): Buffer => {
@@ -58,7 +67,7 @@ export async function* readRecording(
         return;
       }
       group.push(frame);
-      if (options.perTransaction && isCommit(frame)) {
+      if (options.perTransaction && commitOf(frame) !== null) {
         yield group;
         group = [];
       }

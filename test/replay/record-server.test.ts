@@ -1,0 +1,155 @@
+import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {PassThrough} from 'node:stream';
+import {afterEach, beforeEach, expect, test} from 'vitest';
+import {recordFixture} from '../../src/cli/record-fixture.ts';
+import {parseLsn} from '../../src/pg/lsn.ts';
+import {dumpReplica} from '../../src/replay/dump-replica.ts';
+import {openReader} from '../../src/replica/open.ts';
+import {startDaemon} from '../helpers/daemon.ts';
+import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
+import {until} from '../helpers/until.ts';
+import {fixtureReplay} from './io.ts';
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'zs-live-'));
+});
+afterEach(() => rmSync(root, {recursive: true, force: true}));
+
+const DDL = `
+  CREATE TYPE mood AS ENUM ('sad', 'ok');
+  CREATE TABLE tick (n int PRIMARY KEY, f float8, big int8, m mood, j jsonb, b bytea, a text[], at timestamptz DEFAULT now());
+  CREATE TABLE twin (n int PRIMARY KEY, body text);
+  ALTER TABLE twin ALTER body SET STORAGE EXTERNAL;
+  INSERT INTO tick SELECT -n, n, 9007199254740993 + n, 'ok', '{"a": 1.50}', '\\x00ff', '{x,NULL}' FROM generate_series(1, 500) n;
+  INSERT INTO twin SELECT -n, repeat(md5(n::text), 100) FROM generate_series(1, 500) n;`;
+
+const write = (db: TestDatabase, n: number) =>
+  db.query(`BEGIN; INSERT INTO tick (n, f, m) VALUES (${n}, ${n} / 2.0, 'sad'); INSERT INTO twin VALUES (${n}, 'x');
+    UPDATE tick SET f = f + 1 WHERE n = -${(n % 500) + 1}; UPDATE twin SET n = n - 1000 WHERE n = -${(n % 500) + 1}; COMMIT`);
+
+test('what a recording of a running server replays to is that server’s replica and change log, byte for byte', async () => {
+  await using db = await createDatabase(DDL);
+  await using daemon = await startDaemon({
+    upstream: db.url,
+    appID: db.appID,
+    env: {ZERO_ADMIN_PASSWORD: 'pw'},
+  });
+  const dir = join(root, 'wal', 'live');
+  let writing = true;
+  const writer = (async () => {
+    let n = 0;
+    while (writing) await write(db, ++n);
+    return n;
+  })();
+  // Relations are described before the recording begins, and never again on this connection.
+  await until(() => stateVersion(daemon.replicaFile) > '', 'the replica is there');
+  const recording = fixtureReplay(
+    ...['record', '--server', daemon.url, '--password', 'pw', '--out', dir, '--max-bytes', '60000'],
+  );
+  const {code, out, err} = await recording;
+  writing = false;
+  await writer;
+  expect(err).toBe('');
+  expect(code, out).toBe(0);
+  expect(out).toMatch(/snapshot of version \w+; .*\n.*--max-bytes: [1-9]\d* transactions/);
+
+  const facts = JSON.parse(readFileSync(join(dir, 'case.json'), 'utf8')) as {
+    snapshot: string;
+    replicaVersion: string;
+  };
+  expect(facts.snapshot).toBe('replica');
+  const log = readFileSync(join(dir, 'expect.log.ndjson'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line));
+  const last = log.at(-1).watermark as string;
+  const {rows} = await db.query(
+    `SELECT watermark, pos::int, change::text, precommit FROM "${db.appID}_0/cdc"."changeLog"
+     WHERE watermark >= $1 AND watermark <= $2 ORDER BY watermark COLLATE "C", pos`,
+    [log[0].watermark, last],
+  );
+  expect(readFileSync(join(dir, 'expect.log.ndjson'), 'utf8')).toBe(
+    rows
+      .map(
+        row =>
+          `{"watermark":"${row.watermark}","pos":${row.pos},"change":${row.change},"precommit":${JSON.stringify(row.precommit)}}\n`,
+      )
+      .join(''),
+  );
+});
+
+test('at rest, and with transactions in between: the dump of the replica is the same', async () => {
+  await using db = await createDatabase(DDL);
+  await using daemon = await startDaemon({upstream: db.url, appID: db.appID});
+  await write(db, 1);
+  const dir = join(root, 'rest');
+  const output = new PassThrough();
+  let printed = '';
+  output.on('data', (chunk: Buffer) => {
+    printed += chunk.toString();
+  });
+  const abort = new AbortController();
+  const flags = {server: daemon.url, out: dir, about: 'at rest', maxBytes: 1e9};
+  const recording = recordFixture(flags, output, abort.signal);
+  await until(() => printed.includes('recording;'), 'the recording has begun');
+  for (let n = 2; n < 20; n++) await write(db, n);
+  const {rows} = await db.query('SELECT pg_current_wal_lsn()::text AS lsn');
+  await until(() => recordedUpTo(dir) >= parseLsn(rows[0].lsn), 'everything is recorded');
+  abort.abort();
+  expect(await recording, printed).toBe(0);
+  expect(printed).toContain('it was asked to: 18 transactions');
+  const replica = openReader(daemon.replicaFile);
+  expect(readFileSync(join(dir, 'expect.replica.ndjson'), 'utf8')).toBe(
+    `${[...dumpReplica(replica)].join('\n')}\n`,
+  );
+  replica.close();
+});
+
+test('a server that wants its password, or is none, is told apart', async () => {
+  await using db = await createDatabase(DDL);
+  await using daemon = await startDaemon({
+    upstream: db.url,
+    appID: db.appID,
+    env: {ZERO_ADMIN_PASSWORD: 'pw'},
+  });
+  const record = (server: string, ...more: string[]) =>
+    fixtureReplay('record', '--server', server, '--out', join(root, 'none'), ...more);
+  const refused = /T002 Cannot record the server at .*: it wants its admin password/;
+  expect(await record(daemon.url)).toMatchObject({code: 2, err: expect.stringMatching(refused)});
+  expect(await record(daemon.url, '--password', 'wrong')).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(refused),
+  });
+  expect(await record('http://127.0.0.1:1')).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('nothing answers there (ECONNREFUSED)'),
+  });
+  expect(await record('nonsense')).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('no http:// or https:// address'),
+  });
+  expect(await fixtureReplay('record', '--out', join(root, 'none'))).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('--server, or --upstream'),
+  });
+  const response = await fetch(`${daemon.url}/record`);
+  expect(response.status).toBe(404);
+});
+
+/** Position of the last frame on file. */
+const recordedUpTo = (dir: string): bigint => {
+  const last = readFileSync(join(dir, 'wal.ndjson'), 'utf8').trimEnd().split('\n').at(-1);
+  return last ? parseLsn((JSON.parse(last) as {lsn: string}).lsn) : 0n;
+};
+
+const stateVersion = (file: string): string => {
+  const db = openReader(file);
+  try {
+    return db.prepare('SELECT stateVersion FROM "_zero.replicationState"').pluck().get() as string;
+  } finally {
+    db.close();
+  }
+};
