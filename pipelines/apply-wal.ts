@@ -1,12 +1,18 @@
 import type {Database} from 'better-sqlite3';
-import type {OperatorFunction} from 'rxjs';
+import {defer, type OperatorFunction} from 'rxjs';
 import type {stages} from '../src/flow/stage.ts';
+import type {CatalogReader} from '../src/pg/catalog.ts';
 import type {Version} from '../src/pg/lsn.ts';
 import type {WalFrames} from '../src/pg/wal-source.ts';
 import {decodeFrames} from '../src/pgoutput/decode-frames.ts';
+import {BackfillJobs} from '../src/replica/backfill-jobs.ts';
 import {checkpoint} from '../src/replica/checkpoint.ts';
+import {loadSchema} from '../src/replica/stored-schema.ts';
 import {type Applied, applyBatches} from '../src/replication/apply.ts';
 import {type Batch, batchTransactions} from '../src/replication/batch.ts';
+import {followSchema} from '../src/replication/follow-schema.ts';
+import {SchemaTracker} from '../src/replication/schema-tracker.ts';
+import {SideChannel} from '../src/replication/side-channel.ts';
 
 /** Bytes of one transaction held before it goes on in parts. */
 export const PART_BYTES = 1024 * 1024;
@@ -19,24 +25,51 @@ export interface ApplyWalDeps {
   readonly watermark: Version;
   readonly partBytes?: number;
   readonly onCheckpoint?: () => void;
+  /** What follows the schema; in a replay only what the recording carries does. */
+  readonly schema?: SchemaFollowing;
+}
+
+export interface SchemaFollowing {
+  readonly tracker: SchemaTracker;
+  readonly jobs: BackfillJobs;
+  readonly side: SideChannel;
+  readonly catalog: CatalogReader | null;
+  readonly prefix: string | null;
+  readonly hold: () => void;
+  readonly release: () => void;
+  /** Newest version in the change log: those beside the stream are numbered above it. */
+  readonly lastVersion: Version;
 }
 
 /**
- * The way of raw frames into the replica: decode → batch → apply → checkpoint. Streaming from a slot and replaying a
- * recording share it, so what a replay shows is what the server does. Synchronous from end to end.
+ * The way of raw frames into the replica: decode → batch → schema → apply → checkpoint. Streaming from a slot and replaying
+ * a recording share it, so what a replay shows is what the server does. Synchronous from end to end, but where the catalog
+ * must be read.
  */
 export const applyWal = (deps: ApplyWalDeps): OperatorFunction<WalFrames, Applied> => {
-  const {stage, db} = deps;
+  const {stage, db, watermark} = deps;
   return frames =>
-    frames.pipe(
-      stage('decode', decodeFrames(), {bytesOf: frameBytes}),
-      stage('batch', batchTransactions(deps.partBytes ?? PART_BYTES)),
-      stage('apply', applyBatches(db, deps.watermark), {
-        bytesOf: (batch: Batch) => batch.bytes,
-        committedMs: applied => applied.upstreamCommitTimeMs,
-      }),
-      checkpoint<Applied>(db, CHECKPOINT_BYTES, deps.onCheckpoint ?? (() => {})),
-    );
+    defer(() => {
+      const schema = deps.schema ?? recordedOnly(deps);
+      return frames.pipe(
+        stage('decode', decodeFrames(), {bytesOf: frameBytes}),
+        stage('batch', batchTransactions(deps.partBytes ?? PART_BYTES)),
+        stage('schema', followSchema(schema), {bytesOf: (batch: Batch) => batch.bytes}),
+        stage('apply', applyBatches({db, watermark, ...schema}), {bytesOf: (batch: Batch) => batch.bytes}),
+        checkpoint<Applied>(db, CHECKPOINT_BYTES, deps.onCheckpoint ?? (() => {})),
+      );
+    });
 };
+
+const recordedOnly = ({db, watermark}: ApplyWalDeps): SchemaFollowing => ({
+  tracker: new SchemaTracker(loadSchema(db)),
+  jobs: new BackfillJobs(db),
+  side: new SideChannel(),
+  catalog: null,
+  prefix: null,
+  hold: () => {},
+  release: () => {},
+  lastVersion: watermark,
+});
 
 const frameBytes = (frames: WalFrames): number => frames.reduce((sum, frame) => sum + frame.length, 0);

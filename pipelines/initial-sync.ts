@@ -37,6 +37,7 @@ import {replicaError} from '../src/replica/classify-error.ts';
 import {createIndex, createTable} from '../src/replica/create-table.ts';
 import {createMetadataTables, initReplicaState} from '../src/replica/metadata.ts';
 import {deleteReplica, finishBulk, openBulkWriter} from '../src/replica/open.ts';
+import {storeSchema} from '../src/replica/stored-schema.ts';
 import type {SyncContext} from '../src/replica/sync-context.ts';
 import {RowWriter} from '../src/replica/write-rows.ts';
 
@@ -197,6 +198,7 @@ const openSession = async (config: ZeroConfig, log: Log): Promise<Sync> => {
     createMetadataTables(db);
     initReplicaState(db, session.replicaVersion, session.publications, context);
     for (const table of schema.tables) createTable(db, table, session.replicaVersion);
+    storeSchema(db, schema);
     return {
       session,
       schema: {...schema, tables},

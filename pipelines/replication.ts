@@ -1,14 +1,24 @@
 import type {Database} from 'better-sqlite3';
 import type pg from 'pg';
-import {filter, finalize, map, merge, type Observable, Subject, share, tap} from 'rxjs';
+import {defer, filter, finalize, map, merge, type Observable, Subject, share, tap} from 'rxjs';
 import {teeToChangeLog} from '../src/change-log/tee.ts';
+import {Brake} from '../src/flow/brake.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
+import type {Log} from '../src/observe/log.ts';
+import {Catalog} from '../src/pg/catalog.ts';
+import {ddlPrefix} from '../src/pg/ddl-triggers.ts';
 import type {Version} from '../src/pg/lsn.ts';
 import {lsnOfVersion} from '../src/pg/lsn.ts';
 import {type WalControl, walSource} from '../src/pg/wal-source.ts';
 import type {FrameTap} from '../src/replay/frame-tap.ts';
+import {BackfillJobs} from '../src/replica/backfill-jobs.ts';
+import {loadSchema} from '../src/replica/stored-schema.ts';
 import {acknowledge} from '../src/replication/acknowledge.ts';
-import type {Applied} from '../src/replication/apply.ts';
+import {positionOf} from '../src/replication/apply.ts';
+import {fillTables} from '../src/replication/fill-tables.ts';
+import {SchemaTracker} from '../src/replication/schema-tracker.ts';
+import {SideChannel} from '../src/replication/side-channel.ts';
+import {watchCatalog} from '../src/replication/watch-catalog.ts';
 import type {VersionReady} from '../src/sync/types.ts';
 import {applyWal} from './apply-wal.ts';
 
@@ -19,6 +29,7 @@ export interface ReplicationDeps {
   readonly board: StageBoard;
   /** Where a running server is recorded. */
   readonly tap: FrameTap;
+  readonly log: Log;
   readonly db: Database;
   readonly watermark: Version;
   readonly upstreamUrl: string;
@@ -27,6 +38,8 @@ export interface ReplicationDeps {
   /** The server's setting; 0 = it never gives up. */
   readonly walSenderTimeoutMs: number;
   readonly inboundTimeoutMs: number;
+  /** ms between two looks at upstream's catalog for changes that the stream does not announce. */
+  readonly catalogEveryMs: number;
   readonly changeLog: {
     readonly pool: pg.Pool;
     readonly shard: string;
@@ -50,9 +63,22 @@ export type ReplicationEvent =
  * (version-ready) and through the change-log tee to the acknowledgement. Runs until unsubscribed or failed; errors carry
  * their recovery. Every stage is synchronous but the tee, whose queue pauses the source.
  */
-export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent> => {
+export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
+  defer(() => openReplication(deps));
+
+const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> => {
   const stage = stages(deps.board, 'replication');
   let control: WalControl | null = null;
+  const brake = new Brake(
+    () => control?.pause(),
+    () => control?.resume(),
+  );
+  const catalog = new Catalog(deps.upstreamUrl, deps.publications);
+  const schema = {
+    tracker: new SchemaTracker(loadSchema(deps.db)),
+    jobs: new BackfillJobs(deps.db),
+    side: new SideChannel(),
+  };
   const beside = new Subject<ReplicationEvent>();
   const from = deps.watermark < deps.changeLog.last ? deps.watermark : deps.changeLog.last;
 
@@ -73,6 +99,14 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
       db: deps.db,
       watermark: deps.watermark,
       onCheckpoint: () => beside.next({type: 'checkpointed'}),
+      schema: {
+        ...schema,
+        catalog,
+        prefix: ddlPrefix(deps.changeLog.shard),
+        hold: () => brake.hold('schema'),
+        release: () => brake.release('schema'),
+        lastVersion: deps.changeLog.last,
+      },
     }),
     share(),
   );
@@ -97,8 +131,8 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
       teeToChangeLog({
         ...deps.changeLog,
         limitBytes: TEE_BYTES,
-        pause: () => control?.pause(),
-        resume: () => control?.resume(),
+        pause: () => brake.hold('tee'),
+        resume: () => brake.release('tee'),
       }),
       {
         bytesOf: batch => batch.bytes,
@@ -114,13 +148,22 @@ export const replication = (deps: ReplicationDeps): Observable<ReplicationEvent>
     map((lsn): ReplicationEvent => ({type: 'acknowledged', lsn})),
   );
 
-  return merge(ready, acknowledged, beside).pipe(
+  const schemaWork = merge(
+    watchCatalog({...schema, catalog, log: deps.log, everyMs: deps.catalogEveryMs}),
+    fillTables({
+      ...schema,
+      url: deps.upstreamUrl,
+      publications: deps.publications,
+      slot: deps.slot,
+      log: deps.log,
+      room: () => brake.free(),
+    }),
+  );
+
+  return merge(ready, acknowledged, beside, schemaWork).pipe(
     finalize(() => {
+      catalog.close();
       if (deps.db.inTransaction) deps.db.exec('ROLLBACK');
     }),
   );
 };
-
-/** Position that a batch reaches; null within a transaction. */
-const positionOf = (batch: Applied): bigint | null =>
-  batch.kind === 'keepalive' ? batch.lsn : batch.open ? null : batch.transactions.at(-1)!.commitLsn;

@@ -42,6 +42,8 @@ export interface Replicator {
   inspect(): ReplicatorInspection;
 }
 
+/** How often upstream's catalog is looked at for changes that no row announces: with event triggers, only what those miss. */
+const CATALOG_EVERY_MS = {announced: 10_000, unannounced: 1000} as const;
 const FIRST_DELAY_MS = 25;
 const MAX_DELAY_MS = 10_000;
 
@@ -151,7 +153,7 @@ const openStream = async (
   log: Log,
   board: StageBoard,
   tap: FrameTap,
-  {state, slot, activePid, walSenderTimeoutMs}: ResumePoint,
+  {state, slot, activePid, walSenderTimeoutMs, ddlDetection}: ResumePoint,
   {takeOver}: {readonly takeOver: boolean},
 ): Promise<OpenStream> => {
   const shard = shardName(config);
@@ -173,6 +175,8 @@ const openStream = async (
       events: replication({
         board,
         tap,
+        log,
+        catalogEveryMs: CATALOG_EVERY_MS[ddlDetection ? 'announced' : 'unannounced'],
         db,
         watermark: state.stateVersion,
         upstreamUrl: config.upstream.db,

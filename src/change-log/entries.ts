@@ -1,6 +1,9 @@
 import {versionOfLsn} from '../pg/lsn.ts';
 import type {Change} from '../pgoutput/messages.ts';
 import type {Applied} from '../replication/apply.ts';
+import type {TransactionItem} from '../replication/batch.ts';
+import type {TableApplier} from '../replication/table-applier.ts';
+import {backfillJson, schemaChangeJson} from './schema-entries.ts';
 
 /** One row of the change log (replication.md §6.1, §6.2). `change` is JSON text. */
 export interface LogEntry {
@@ -22,7 +25,7 @@ export const logEntries = (
     const push = (change: string, precommit: string | null = null) =>
       entries.push({watermark, pos: pos++, change, precommit});
     if (pos === 0) push('{"tag":"begin","json":"s"}');
-    for (const item of transaction.items) if (item.tag !== 'relation') push(changeJson(item, batch.tableOf));
+    for (const item of transaction.items) for (const change of itemJson(item, batch.tableOf)) push(change);
     if (transaction.commitTimeMs !== null) {
       push(`{"tag":"commit","commitTimeMs":${transaction.commitTimeMs}}`, watermark);
       pos = 0;
@@ -31,10 +34,40 @@ export const logEntries = (
   return {entries, nextPos: pos};
 };
 
-const changeJson = (change: Change, tableOf: Applied['tableOf']): string => {
-  if (change.tag === 'truncate')
-    return `{"tag":"truncate","relations":[${change.relations.map(relation => tableOf(relation).relationJson).join()}]}`;
-  const table = tableOf(change.relation);
+/** The entries of what came beside the stream: a transaction of its own at its version. */
+export const asideEntries = (batch: Applied & {kind: 'schema' | 'backfill'}): LogEntry[] => {
+  const {version: watermark} = batch;
+  const changes =
+    batch.kind === 'schema' ? batch.update.changes.map(schemaChangeJson) : backfillJson(batch.step);
+  if (watermark === null || !changes.length) return [];
+  return ['{"tag":"begin","json":"s","skipAck":true}', ...changes, '{"tag":"commit"}'].map((change, pos) => ({
+    watermark,
+    pos,
+    change,
+    precommit: pos > changes.length ? watermark : null,
+  }));
+};
+
+function* itemJson(item: TransactionItem, tableOf: Applied['tableOf']): Generator<string> {
+  switch (item.tag) {
+    case 'relation':
+    case 'message':
+      return;
+    case 'schema':
+      return yield* item.changes.map(schemaChangeJson);
+    case 'truncate': {
+      const relations = item.relations.flatMap(relation => tableOf(relation)?.relationJson ?? []);
+      if (relations.length) yield `{"tag":"truncate","relations":[${relations.join()}]}`;
+      return;
+    }
+    default: {
+      const table = tableOf(item.relation);
+      if (table) yield changeJson(item, table);
+    }
+  }
+}
+
+const changeJson = (change: Exclude<Change, {tag: 'truncate'}>, table: TableApplier): string => {
   const head = `{"tag":"${change.tag}","relation":${table.relationJson}`;
   switch (change.tag) {
     case 'insert':

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import {Observable, type OperatorFunction} from 'rxjs';
 import type {Lsn, Version} from '../pg/lsn.ts';
-import type {Applied} from '../replication/apply.ts';
-import {logEntries} from './entries.ts';
+import {type Applied, positionOf} from '../replication/apply.ts';
+import {asideEntries, logEntries} from './entries.ts';
 import {purgeChangeLog} from './purge.ts';
 import {copyLines, LogTransaction} from './write.ts';
 
@@ -87,7 +87,10 @@ class Tee {
     if (batch.kind === 'keepalive')
       this.#enqueue({lines: [], rows: 0, bytes: 0, position: batch.lsn, version: null});
     else {
-      const {entries, nextPos} = logEntries(batch, this.#openPos);
+      const {entries, nextPos} =
+        batch.kind === 'transactions'
+          ? logEntries(batch, this.#openPos)
+          : {entries: asideEntries(batch), nextPos: 0};
       this.#openPos = nextPos;
       const fresh = entries.filter(entry => entry.watermark > this.#last);
       const lines = copyLines(fresh);
@@ -95,7 +98,7 @@ class Tee {
         lines: [lines],
         rows: fresh.length,
         bytes: lines.length,
-        position: batch.open ? null : batch.transactions.at(-1)!.commitLsn,
+        position: positionOf(batch),
         version: fresh.at(-1)?.watermark ?? null,
       });
     }

@@ -45,7 +45,8 @@ export const publishedSchema = (raw: RawPublishedSchema): PublishedSchema => {
     folded.add(name);
     const columns = new Set(table.columns.map(column => column.name));
     published.set(table.oid, columns);
-    const primary = raw.indexes.find(index => index.oid === table.oid && index.isPrimaryKey);
+    // A DEFERRABLE primary key identifies nothing to PostgreSQL's replication.
+    const primary = raw.indexes.find(i => i.oid === table.oid && i.isPrimaryKey && i.isImmediate);
     const key = primary?.columns.map(column => column.name) ?? [];
     tables.push({...table, primaryKey: key.every(name => columns.has(name)) ? key : []});
   }

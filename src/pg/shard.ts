@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import {PublicationUnfit, UpstreamUnfit} from '../errors.ts';
 import {explainRefusal} from './check-upstream.ts';
+import {ensureDdlTriggers} from './ddl-triggers.ts';
 import {ident, literal} from './identifier.ts';
 
 export interface ShardOptions {
@@ -52,17 +53,18 @@ export const ensureShard = async (client: pg.Client, options: ShardOptions): Pro
         standard,
         'TABLES IN SCHEMA public WITH (publish_via_partition_root = true)',
       );
+    const ddlDetection = await ensureDdlTriggers(client, {appID, shardNum, publications});
     await client.query(
-      `INSERT INTO ${ident(shard)}."shardConfig" ("publications", "ddlDetection") VALUES ($1, false)
-       ON CONFLICT ("lock") DO UPDATE SET "publications" = EXCLUDED."publications"`,
-      [publications],
+      `INSERT INTO ${ident(shard)}."shardConfig" ("publications", "ddlDetection") VALUES ($1, $2)
+       ON CONFLICT ("lock") DO UPDATE SET "publications" = EXCLUDED."publications", "ddlDetection" = EXCLUDED."ddlDetection"`,
+      [publications, ddlDetection],
     );
     await client.query('COMMIT');
+    return {publications, ddlDetection};
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {});
     throw explainRefusal(error, 'create the schemas and publications of the shard');
   }
-  return {publications, ddlDetection: false};
 };
 
 const checkPublications = async (client: pg.Client, wanted: readonly string[]) => {

@@ -121,6 +121,24 @@ export const codecFor = (column: ColumnType): ColumnCodec => {
   return {zqlType, declaredType: declaredType(column, {isArray, isEnum, base, fromText}), fromText};
 };
 
+/** Columns of equal kind hold their values alike, so that one may become the other in place (replication.md §4.4). */
+export const storageKind = (column: ColumnType): string => {
+  const {zqlType, declaredType} = codecFor(column);
+  return `${zqlType} ${affinity(declaredType)}`;
+};
+
+/** SQLite's rules, in their order (https://sqlite.org/datatype3.html §3.1). */
+const affinity = (declared: string): string =>
+  /int/i.test(declared)
+    ? 'integer'
+    : /char|clob|text/i.test(declared)
+      ? 'text'
+      : /blob/i.test(declared)
+        ? 'blob'
+        : /real|floa|doub/i.test(declared)
+          ? 'real'
+          : 'numeric';
+
 const declaredType = (
   column: ColumnType,
   {

@@ -123,7 +123,7 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
       const names = options.publications.map(name => literal(ident(name)).slice(1, -1)).join(',');
       opened
         .query(
-          `START_REPLICATION SLOT ${ident(options.slot)} LOGICAL ${formatLsn(options.start)} (proto_version '1', publication_names '${names}')`,
+          `START_REPLICATION SLOT ${ident(options.slot)} LOGICAL ${formatLsn(options.start)} (proto_version '1', publication_names '${names}', messages 'true')`,
         )
         .then(() => fail(new UpstreamUnreachable('PostgreSQL ended the replication stream.')), fail);
     };

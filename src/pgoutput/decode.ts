@@ -8,7 +8,7 @@ const XLOG_HEADER_BYTES = 25;
 
 /**
  * Decodes the frames of one replication connection, protocol version 1, text format. Holds the relations announced so
- * far. Frames without meaning for us (origin, type, messages of others) give null.
+ * far. Frames without meaning for us (origin, type) give null.
  * @throws StreamUndecodable on an unknown frame or relation.
  */
 export class PgoutputDecoder {
@@ -31,8 +31,11 @@ export class PgoutputDecoder {
   #message(reader: Reader, bytes: number): WalMessage | null {
     const tag = String.fromCharCode(reader.uint8());
     switch (tag) {
-      case 'B':
-        return {tag: 'begin', commitLsn: reader.uint64(), bytes};
+      case 'B': {
+        const commitLsn = reader.uint64();
+        reader.skip(8);
+        return {tag: 'begin', commitLsn, xid: reader.uint32(), bytes};
+      }
       case 'C': {
         reader.skip(1);
         const commitLsn = reader.uint64();
@@ -71,9 +74,15 @@ export class PgoutputDecoder {
         const relations = Array.from({length: count}, () => this.#known(reader.uint32()));
         return {tag: 'change', change: {tag: 'truncate', relations}, bytes};
       }
+      case 'M': {
+        const transactional = (reader.uint8() & 1) === 1;
+        const lsn = reader.uint64();
+        // One outside of transactions is decoded at its place: everything that committed before it has been sent.
+        if (!transactional) return {tag: 'keepalive', lsn, replyRequested: false, bytes};
+        return {tag: 'message', prefix: reader.cstring(), content: reader.bytes(reader.uint32()), bytes};
+      }
       case 'Y':
       case 'O':
-      case 'M':
         return null;
       default:
         throw new StreamUndecodable(`Unknown pgoutput message "${tag}".`);
@@ -132,6 +141,10 @@ class Reader {
   uint64(): Lsn {
     this.#at += 8;
     return this.#buffer.readBigUInt64BE(this.#at - 8);
+  }
+  bytes(length: number): Buffer {
+    this.#at += length;
+    return this.#buffer.subarray(this.#at - length, this.#at);
   }
   cstring(): string {
     const end = this.#buffer.indexOf(0, this.#at);

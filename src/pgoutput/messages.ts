@@ -30,11 +30,19 @@ export type Change =
   | {readonly tag: 'delete'; readonly relation: Relation; readonly old: Tuple}
   | {readonly tag: 'truncate'; readonly relations: readonly Relation[]};
 
+export interface LogicalMessage {
+  readonly prefix: string;
+  readonly content: Buffer;
+}
+
 /** Replication messages (replication.md §3.3). `bytes` is the size of the frame. */
 export type WalMessage =
-  | {readonly tag: 'begin'; readonly commitLsn: Lsn; readonly bytes: number}
+  /** `xid`: the low 32 bits of the transaction's id. */
+  | {readonly tag: 'begin'; readonly commitLsn: Lsn; readonly xid: number; readonly bytes: number}
   | {readonly tag: 'commit'; readonly commitLsn: Lsn; readonly commitTimeMs: number; readonly bytes: number}
   | {readonly tag: 'relation'; readonly relation: Relation; readonly bytes: number}
   | {readonly tag: 'change'; readonly change: Change; readonly bytes: number}
+  /** Of `pg_logical_emit_message`, anybody's; at its place in the transaction. */
+  | ({readonly tag: 'message'; readonly bytes: number} & LogicalMessage)
   /** Everything up to `lsn` has been sent. */
   | {readonly tag: 'keepalive'; readonly lsn: Lsn; readonly replyRequested: boolean; readonly bytes: number};

@@ -7,6 +7,7 @@ import {codecFor} from '../pg/types.ts';
 import {createIndex, createTable} from '../replica/create-table.ts';
 import {createMetadataTables, initReplicaState} from '../replica/metadata.ts';
 import {openWriter} from '../replica/open.ts';
+import {storeSchema} from '../replica/stored-schema.ts';
 import type {SyncContext} from '../replica/sync-context.ts';
 import type {SqliteValue} from '../replica/table-spec.ts';
 import {RowWriter} from '../replica/write-rows.ts';
@@ -49,6 +50,7 @@ export const buildReplica = async (
       createTable(db, table, snapshot.replicaVersion);
       tables.set(liteTableName(table), new TableLoader(db, table));
     }
+    storeSchema(db, snapshot.schema);
     for await (const {table, row} of snapshot.rows) {
       const loader = tables.get(table);
       if (!loader?.add(row))

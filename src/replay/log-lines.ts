@@ -42,7 +42,8 @@ const summary = (part: (Applied & {kind: 'transactions'})['transactions'][number
   for (const item of part.items)
     if (item.tag === 'truncate')
       for (const relation of item.relations) count(liteTableName(relation), item.tag);
-    else if (item.tag !== 'relation') count(liteTableName(item.relation), item.tag);
+    else if (item.tag === 'insert' || item.tag === 'update' || item.tag === 'delete')
+      count(liteTableName(item.relation), item.tag);
   return {
     commitLsn: part.commitLsn,
     version: versionOfLsn(part.commitLsn),

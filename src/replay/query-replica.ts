@@ -4,8 +4,11 @@ import {FixtureUnusable} from '../errors.ts';
 import {type Lsn, type Version, versionOfLsn} from '../pg/lsn.ts';
 import type {PublishedColumn, PublishedIndex, PublishedSchema} from '../pg/published-schema.ts';
 import type {Change, Relation} from '../pgoutput/messages.ts';
+import {BackfillJobs} from '../replica/backfill-jobs.ts';
+import {loadSchema} from '../replica/stored-schema.ts';
 import {applyBatches} from '../replication/apply.ts';
 import type {Batch} from '../replication/batch.ts';
+import {SchemaTracker} from '../replication/schema-tracker.ts';
 import {buildReplica} from './build-replica.ts';
 import type {FixtureChange, FixtureRow, FixtureTable, QueryScript} from './query-fixture.ts';
 
@@ -26,7 +29,14 @@ export class QueryReplica {
     this.#relations = new Map(
       tables.map((table, i) => [table.name, {table, relation: relationOf(table, i)}]),
     );
-    this.#applying = this.#batches.pipe(applyBatches(db, versionOfLsn(FIRST))).subscribe({
+    const apply = applyBatches({
+      db,
+      watermark: versionOfLsn(FIRST),
+      lastVersion: versionOfLsn(FIRST),
+      tracker: new SchemaTracker(loadSchema(db)),
+      jobs: new BackfillJobs(db),
+    });
+    this.#applying = this.#batches.pipe(apply).subscribe({
       error: error => {
         this.#error = error;
       },
@@ -53,7 +63,7 @@ export class QueryReplica {
       open: false,
       bytes: 0,
       transactions: [
-        {commitLsn: this.#lsn, commitTimeMs: 0, items: changes.map(change => this.#change(change))},
+        {commitLsn: this.#lsn, xid: 0, commitTimeMs: 0, items: changes.map(change => this.#change(change))},
       ],
     });
     if (this.#error) throw this.#error;

@@ -2,6 +2,7 @@ import {PgoutputDecoder} from '../pgoutput/decode.ts';
 import type {Relation, Tuple} from '../pgoutput/messages.ts';
 
 const XLOG_HEADER_BYTES = 25;
+const XLOG_DATA = 0x77; // w
 const MESSAGE = 0x4d; // M
 
 /** What a text of a column becomes. */
@@ -15,9 +16,9 @@ export class FrameRewriter {
   readonly #decoder = new PgoutputDecoder();
 
   rewrite(frame: Buffer, map: MapText): Buffer | null {
+    if (frame[0] === XLOG_DATA && frame[XLOG_HEADER_BYTES] === MESSAGE) return null;
     const message = this.#decoder.decode(frame);
-    if (message === null) return frame[XLOG_HEADER_BYTES] === MESSAGE ? null : frame;
-    if (message.tag !== 'change' || message.change.tag === 'truncate') return frame;
+    if (message?.tag !== 'change' || message.change.tag === 'truncate') return frame;
     const {change} = message;
     const tuple = (values: Tuple) => encodeTuple(values, (i, text) => map(change.relation, i, text));
     // Tag and relation, then the marker of what follows: K or O before an old row, N before a new one.

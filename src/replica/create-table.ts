@@ -44,13 +44,20 @@ export const recordTable = (db: Database, table: PublishedTable): void => {
   );
 };
 
-export const recordColumn = (db: Database, liteTable: string, column: PublishedColumn): void => {
+/** `backfilling`: queries do not see the column yet. */
+export const recordColumn = (
+  db: Database,
+  liteTable: string,
+  column: PublishedColumn,
+  backfilling = false,
+): void => {
   const maxLength =
     column.typmod > 4 && /^(varchar|bpchar)$/.test(column.dataType) ? column.typmod - 4 : null;
   db.prepare(
     `INSERT OR REPLACE INTO "_zero.column_metadata"
-       (table_name, column_name, upstream_type, is_not_null, is_enum, is_array, character_max_length)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+       (table_name, column_name, upstream_type, is_not_null, is_enum, is_array, character_max_length,
+        backfill)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   ).run(
     liteTable,
     column.name,
@@ -59,6 +66,7 @@ export const recordColumn = (db: Database, liteTable: string, column: PublishedC
     isEnumType(column) ? 1 : 0,
     isArrayType(column) ? 1 : 0,
     maxLength,
+    backfilling ? '{}' : null,
   );
 };
 

@@ -18,6 +18,7 @@ export const rowKeyText = (columns: readonly string[], values: readonly SqliteVa
  */
 export class ChangeLogWriter {
   readonly #write: Statement;
+  readonly #merge: Statement;
   #version: Version = '';
   #pos = 0;
   #wholePos = -1;
@@ -25,6 +26,12 @@ export class ChangeLogWriter {
   constructor(db: Database) {
     this.#write = db.prepare(
       `INSERT OR REPLACE INTO "_zero.changeLog2" (stateVersion, pos, "table", rowKey, op) VALUES (?, ?, ?, ?, ?)`,
+    );
+    this.#merge = db.prepare(
+      `INSERT INTO "_zero.changeLog2" (stateVersion, pos, "table", rowKey, op, backfillingColumnVersions)
+       VALUES (?, ?, ?, ?, 's', ?) ON CONFLICT ("table", rowKey) DO UPDATE SET stateVersion = excluded.stateVersion,
+         pos = excluded.pos, op = 's', backfillingColumnVersions =
+           json_patch(backfillingColumnVersions, excluded.backfillingColumnVersions)`,
     );
   }
 
@@ -38,6 +45,12 @@ export class ChangeLogWriter {
 
   set(table: string, rowKey: string): void {
     this.#write.run(this.#version, this.#pos++, table, rowKey, 's');
+  }
+
+  /** Like `set`, noting which of the columns that are being backfilled were written: the backfill leaves those alone. */
+  setColumns(table: string, rowKey: string, written: readonly string[]): void {
+    const versions = JSON.stringify(Object.fromEntries(written.map(column => [column, this.#version])));
+    this.#merge.run(this.#version, this.#pos++, table, rowKey, versions);
   }
 
   delete(table: string, rowKey: string): void {

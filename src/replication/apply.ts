@@ -1,51 +1,83 @@
 import type {Database} from 'better-sqlite3';
 import type {OperatorFunction} from 'rxjs';
-import {DaemonError, StreamUndecodable} from '../errors.ts';
+import {DaemonError, SchemaChanged, StreamUndecodable} from '../errors.ts';
 import {transform} from '../flow/transform.ts';
-import {type Version, versionOfLsn} from '../pg/lsn.ts';
+import {type Lsn, lexi, lsnOfVersion, unlexi, type Version, versionOfLsn} from '../pg/lsn.ts';
+import {diffSchemas} from '../pg/schema-diff.ts';
 import type {Change, Relation} from '../pgoutput/messages.ts';
+import {applySchema} from '../replica/apply-schema.ts';
+import type {BackfillJobs} from '../replica/backfill-jobs.ts';
 import {replicaError} from '../replica/classify-error.ts';
 import {ChangeLogWriter} from '../replica/log-changes.ts';
 import type {Batch, TransactionPart} from './batch.ts';
-import {TableApplier} from './table-applier.ts';
+import {mapRelation} from './map-relation.ts';
+import type {SchemaTracker} from './schema-tracker.ts';
+import type {SchemaUpdate} from './schema-update.ts';
+import {type ApplierTarget, TableApplier} from './table-applier.ts';
+import {BackfillWriter} from './write-backfill.ts';
 
 /** A batch after its changes are in the replica's transaction. */
 export type Applied = Batch & {
-  /** Watermark committed by this batch; null if none (keepalive, open transaction, repetition). */
+  /** Watermark committed by this batch; null if none (keepalive, open transaction, repetition); always there beside the stream. */
   readonly version: Version | null;
   readonly upstreamCommitTimeMs: number | null;
-  /** Describes a relation's rows for the change log. */
-  readonly tableOf: (relation: Relation) => TableApplier;
+  /** Describes a relation's rows for the change log, as they were written; null if the table is not mirrored. */
+  readonly tableOf: (relation: Relation) => TableApplier | null;
 };
+
+/** Position up to which everything is applied with a batch; null within a transaction. */
+export const positionOf = (batch: Applied): Lsn | null => {
+  if (batch.kind === 'keepalive') return batch.lsn;
+  if (batch.kind !== 'transactions') return lsnOfVersion(batch.version!);
+  return batch.open ? null : batch.transactions.at(-1)!.commitLsn;
+};
+
+export interface ApplyDeps {
+  readonly db: Database;
+  /** What the replica already holds. */
+  readonly watermark: Version;
+  /** The newest version that was ever given out: what comes beside the stream is numbered above it. */
+  readonly lastVersion: Version;
+  readonly tracker: SchemaTracker;
+  readonly jobs: BackfillJobs;
+}
 
 /**
  * Applies batches to the replica: one SQLite transaction per batch, however many upstream transactions it holds; the
  * watermark is written inside. Transactions at or below the watermark are skipped, so a repeated delivery is harmless.
+ * What comes beside the stream (schemas, rows read) gets versions `major.minor` between two upstream commits.
  * Unsubscribing rolls an open transaction back. @throws SchemaChanged, StreamUndecodable, DiskFull, ReplicaUnwritable, ReplicaUnusable.
  */
-export const applyBatches = (db: Database, watermark: Version): OperatorFunction<Batch, Applied> =>
+export const applyBatches = (deps: ApplyDeps): OperatorFunction<Batch, Applied> =>
   transform(() => {
-    const applier = new Applier(db, watermark);
+    const applier = new Applier(deps);
     return batch => [applier.apply(batch)];
   });
 
 class Applier {
   readonly #db: Database;
-  readonly #log: ChangeLogWriter;
-  readonly #tables = new Map<number, {relation: Relation; table: TableApplier}>();
+  readonly #target: ApplierTarget;
+  readonly #backfill: BackfillWriter;
+  /** Relations as they were described before rows of theirs; each keeps the shape under which its rows were written. */
+  #tables = new WeakMap<Relation, TableApplier | null>();
+  #described = new WeakMap<Relation, TableApplier | null>();
   #watermark: Version;
+  #lastVersion: Version;
 
-  constructor(db: Database, watermark: Version) {
+  constructor({db, watermark, lastVersion, tracker, jobs}: ApplyDeps) {
     this.#db = db;
-    this.#log = new ChangeLogWriter(db);
+    this.#target = {db, log: new ChangeLogWriter(db), tracker, jobs};
+    this.#backfill = new BackfillWriter(this.#target);
     this.#watermark = watermark;
+    this.#lastVersion = lastVersion > watermark ? lastVersion : watermark;
   }
 
   apply(batch: Batch): Applied {
-    const tableOf = (relation: Relation) => this.#table(relation);
+    const tableOf = (relation: Relation) => this.#described.get(relation) ?? this.#table(relation);
     const nothing = {...batch, version: null, upstreamCommitTimeMs: null, tableOf};
     if (batch.kind === 'keepalive') return nothing;
     try {
+      if (batch.kind !== 'transactions') return {...nothing, version: this.#aside(batch)};
       let version: Version | null = null;
       let commitTimeMs: number | null = null;
       for (const transaction of batch.transactions) {
@@ -59,11 +91,7 @@ class Applier {
         }
       }
       if (batch.open || version === null) return nothing;
-      this.#db
-        .prepare(`UPDATE "_zero.replicationState" SET stateVersion = ?, writeTimeMs = ?`)
-        .run(version, Date.now());
-      this.#db.exec('COMMIT');
-      this.#watermark = version;
+      this.#commit(version);
       return {...batch, version, upstreamCommitTimeMs: commitTimeMs, tableOf};
     } catch (error) {
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
@@ -71,32 +99,99 @@ class Applier {
     }
   }
 
+  /** A transaction of our own between two of upstream's. */
+  #aside(batch: Batch & {kind: 'schema' | 'backfill'}): Version {
+    const version = this.#versionAside(batch.kind === 'backfill' ? versionOfLsn(batch.step.asOf) : null);
+    this.#db.exec('BEGIN IMMEDIATE');
+    this.#target.log.begin(version);
+    if (batch.kind === 'schema') this.#schema(batch.update, version);
+    else {
+      this.#backfill.apply(batch.step, version);
+      if (batch.step.tag === 'end') this.#forgetTables();
+    }
+    this.#commit(version);
+    return version;
+  }
+
+  /** Not below `least`, a position that the stream has reached. */
+  #versionAside(least: Version | null): Version {
+    const last = this.#lastVersion;
+    if (least !== null && least > last) return `${least}.${lexi(1)}`;
+    const [major = '', minor] = last.split('.');
+    return `${major}.${lexi(minor === undefined ? 1n : unlexi(minor) + 1n)}`;
+  }
+
+  #commit(version: Version): void {
+    this.#db
+      .prepare(`UPDATE "_zero.replicationState" SET stateVersion = ?, writeTimeMs = ?`)
+      .run(version, Date.now());
+    this.#db.exec('COMMIT');
+    this.#watermark = version;
+    this.#lastVersion = version;
+  }
+
   #transaction(transaction: TransactionPart, version: Version): void {
-    this.#log.begin(version);
-    // A description alone means nothing: those of leaf partitions come too, whose rows are sent as the root's.
-    for (const item of transaction.items) if (item.tag !== 'relation') this.#change(item, version);
+    this.#target.log.begin(version);
+    for (const item of transaction.items)
+      switch (item.tag) {
+        // A description alone means nothing: those of leaf partitions come too, whose rows are sent as the root's.
+        case 'relation':
+        case 'message':
+          break;
+        case 'schema':
+          this.#schema(item, version);
+          break;
+        default:
+          this.#change(item, version);
+      }
   }
 
   #change(change: Change, version: Version): void {
     switch (change.tag) {
       case 'insert':
-        return this.#table(change.relation).insert(change.new, version);
+        return this.#table(change.relation)?.insert(change.new, version);
       case 'update':
-        return this.#table(change.relation).update(change, version);
+        return this.#table(change.relation)?.update(change, version);
       case 'delete':
-        return this.#table(change.relation).delete(change.old);
+        return this.#table(change.relation)?.delete(change.old, version);
       case 'truncate':
-        for (const relation of change.relations) this.#table(relation).truncate();
+        for (const relation of change.relations) this.#table(relation)?.truncate(version);
     }
   }
 
-  #table(relation: Relation): TableApplier {
-    let known = this.#tables.get(relation.oid);
-    if (known?.relation !== relation) {
-      known = {relation, table: new TableApplier(this.#db, this.#log, relation)};
-      this.#tables.set(relation.oid, known);
+  #schema(update: SchemaUpdate, version: Version): void {
+    const {tracker} = this.#target;
+    const options = {created: update.created, truncated: tracker.truncated};
+    const changes = diffSchemas(tracker.schema, update.schema, options);
+    try {
+      tracker.advance(applySchema(this.#target, update.schema, changes, version));
+    } catch (error) {
+      throw new SchemaChanged(
+        `A schema change could not be applied to the replica (${changes.map(change => change.tag).join(', ')}: ${(error as Error).message}).`,
+        {cause: error},
+      );
     }
-    return known.table;
+    tracker.seen = update.seen ?? tracker.seen;
+    update.changes = changes;
+    this.#forgetTables();
+  }
+
+  #forgetTables(): void {
+    this.#tables = new WeakMap();
+  }
+
+  #table(relation: Relation): TableApplier | null {
+    let table = this.#tables.get(relation);
+    if (table === undefined) {
+      const {tracker, jobs} = this.#target;
+      const map = mapRelation(relation, tracker);
+      // Rows matched by name alone may lack values under other names.
+      if (map?.uncertain) jobs.refill(map.table);
+      table = map ? new TableApplier(this.#target, relation, map) : null;
+      this.#tables.set(relation, table);
+      this.#described.set(relation, table);
+    }
+    return table;
   }
 }
 

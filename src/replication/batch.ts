@@ -2,7 +2,9 @@ import type {OperatorFunction} from 'rxjs';
 import {StreamUndecodable} from '../errors.ts';
 import {transform} from '../flow/transform.ts';
 import type {Lsn} from '../pg/lsn.ts';
-import type {Change, Relation, WalMessage} from '../pgoutput/messages.ts';
+import type {Change, LogicalMessage, Relation, WalMessage} from '../pgoutput/messages.ts';
+import type {BackfillStep} from './backfill-step.ts';
+import type {SchemaUpdate} from './schema-update.ts';
 
 /** What the applier takes as one step. */
 export type Batch =
@@ -14,14 +16,26 @@ export type Batch =
       readonly bytes: number;
     }
   /** Everything before `lsn` was sent; nothing of it was for us. */
-  | {readonly kind: 'keepalive'; readonly lsn: Lsn; readonly bytes: number};
+  | {readonly kind: 'keepalive'; readonly lsn: Lsn; readonly bytes: number}
+  /** Not from the stream but beside it, between two transactions; a transaction of its own. */
+  | {readonly kind: 'schema'; readonly update: SchemaUpdate; readonly bytes: number}
+  | {readonly kind: 'backfill'; readonly step: BackfillStep; readonly bytes: number};
 
 export interface TransactionPart {
   readonly commitLsn: Lsn;
+  /** The low 32 bits of the transaction's id. */
+  readonly xid: number;
   /** null until the part that ends the transaction. */
   readonly commitTimeMs: number | null;
-  readonly items: readonly (Change | {readonly tag: 'relation'; readonly relation: Relation})[];
+  readonly items: readonly TransactionItem[];
 }
+
+export type TransactionItem =
+  | Change
+  | {readonly tag: 'relation'; readonly relation: Relation}
+  | ({readonly tag: 'message'} & LogicalMessage)
+  /** Put in by `followSchema`. */
+  | SchemaUpdate;
 
 /**
  * Groups messages: whole transactions together, as many as arrived at once; a transaction larger than `partBytes`
@@ -30,7 +44,8 @@ export interface TransactionPart {
 export const batchTransactions = (partBytes: number): OperatorFunction<readonly WalMessage[], Batch> =>
   transform(() => {
     let commitLsn: Lsn | null = null;
-    let items: TransactionPart['items'][number][] = [];
+    let xid = 0;
+    let items: TransactionItem[] = [];
     let bytes = 0;
 
     return function* (messages) {
@@ -46,24 +61,26 @@ export const batchTransactions = (partBytes: number): OperatorFunction<readonly 
           case 'begin':
             if (commitLsn !== null) throw new StreamUndecodable('A transaction began inside another one.');
             commitLsn = message.commitLsn;
+            xid = message.xid;
             break;
           case 'commit':
             if (commitLsn !== message.commitLsn)
               throw new StreamUndecodable('A commit does not match its begin.');
-            done.push({commitLsn, commitTimeMs: message.commitTimeMs, items});
+            done.push({commitLsn, xid, commitTimeMs: message.commitTimeMs, items});
             doneBytes += bytes + message.bytes;
             commitLsn = null;
             items = [];
             bytes = 0;
             break;
           case 'relation':
+          case 'message':
           case 'change':
             if (commitLsn === null) throw new StreamUndecodable('A change came outside of a transaction.');
             items.push(message.tag === 'change' ? message.change : message);
             bytes += message.bytes;
             if (bytes > partBytes) {
               yield* flush(false);
-              done.push({commitLsn, commitTimeMs: null, items});
+              done.push({commitLsn, xid, commitTimeMs: null, items});
               doneBytes = bytes;
               items = [];
               bytes = 0;

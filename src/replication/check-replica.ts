@@ -21,6 +21,8 @@ export interface ResumePoint {
   /** Session that streams from the slot now and is to be ended; null if none does. */
   readonly activePid: number | null;
   readonly walSenderTimeoutMs: number;
+  /** False: schema changes are not announced in the stream and must be looked for. */
+  readonly ddlDetection: boolean;
 }
 
 /**
@@ -38,7 +40,7 @@ export const checkReplica = async (
   try {
     const facts = await checkUpstream(client);
     if (!existsSync(file)) return null;
-    const {publications} = await ensureShard(client, {
+    const {publications, ddlDetection} = await ensureShard(client, {
       appID: config.app.id,
       shardNum: config.shard.num,
       publications: config.app.publications,
@@ -76,6 +78,7 @@ export const checkReplica = async (
       slot,
       activePid: verdict.state === 'active' ? verdict.pid : null,
       walSenderTimeoutMs: facts.walSenderTimeoutMs,
+      ddlDetection,
     };
   } finally {
     await client.end();

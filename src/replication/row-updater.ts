@@ -68,7 +68,7 @@ export class RowUpdater {
     const [rowid, differs] = found;
     const same = new Set(compared.filter((_, bit) => !(differs & (1 << bit))));
     const changed = same.size ? columns.filter(i => !same.has(i)) : columns;
-    this.#statement(`${shape}/${differs}`, changed, 'rowid = ?').run(
+    this.#statement(`${shape}/${differs}`, changed, '_rowid_ = ?').run(
       ...changed.map(i => row[i]!),
       version,
       rowid,
@@ -79,9 +79,10 @@ export class RowUpdater {
   #statement(cacheKey: string, columns: readonly number[], where: string): Statement {
     let statement = this.#statements.get(cacheKey);
     if (!statement) {
+      // OR REPLACE: a unique index read from the catalog may be ahead of the rows, which then make room for each other.
       const sets = [...columns.map(i => this.#names[i]!), VERSION_COLUMN];
       statement = this.#db.prepare(
-        `UPDATE ${ident(this.#table)} SET ${sets.map(name => `${ident(name)} = ?`).join(', ')} WHERE ${where}`,
+        `UPDATE OR REPLACE ${ident(this.#table)} SET ${sets.map(name => `${ident(name)} = ?`).join(', ')} WHERE ${where}`,
       );
       this.#statements.set(cacheKey, statement);
     }
@@ -94,7 +95,7 @@ export class RowUpdater {
     if (!statement) {
       const mask = columns.map((i, bit) => `((${ident(this.#names[i]!)} IS NOT ?) << ${bit})`).join(' | ');
       statement = this.#db
-        .prepare(`SELECT rowid, ${mask} FROM ${ident(this.#table)} WHERE ${this.#whereKey}`)
+        .prepare(`SELECT _rowid_, ${mask} FROM ${ident(this.#table)} WHERE ${this.#whereKey}`)
         .raw();
       this.#statements.set(cacheKey, statement);
     }

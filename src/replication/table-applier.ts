@@ -1,146 +1,201 @@
 import type {Database, Statement} from 'better-sqlite3';
-import {SchemaChanged, StreamUndecodable} from '../errors.ts';
 import {ident} from '../pg/identifier.ts';
 import type {Version} from '../pg/lsn.ts';
-import {liteTableName, type PublishedColumn} from '../pg/published-schema.ts';
-import {codecFor} from '../pg/types.ts';
+import {identityKey, liteTableName} from '../pg/published-schema.ts';
 import type {Change, Relation, Tuple} from '../pgoutput/messages.ts';
+import type {BackfillJobs} from '../replica/backfill-jobs.ts';
 import {type ChangeLogWriter, rowKeyText} from '../replica/log-changes.ts';
 import {type SqliteValue, VERSION_COLUMN} from '../replica/table-spec.ts';
+import type {RelationMap} from './map-relation.ts';
 import {RowUpdater} from './row-updater.ts';
+import type {SchemaTracker} from './schema-tracker.ts';
 
-/** Writes the changes of one upstream table into its SQLite twin and the change log (replication.md §3.7). */
+export interface ApplierTarget {
+  readonly db: Database;
+  readonly log: ChangeLogWriter;
+  readonly jobs: BackfillJobs;
+  readonly tracker: SchemaTracker;
+}
+
+/**
+ * Writes the changes of one upstream table into its SQLite twin and the change log (replication.md §3.7). Made for one
+ * relation message and one state of the schema.
+ */
 export class TableApplier {
   readonly name: string;
-  readonly #db: Database;
-  readonly #log: ChangeLogWriter;
+  readonly #target: ApplierTarget;
   readonly #relation: Relation;
-  readonly #decode: readonly ((text: string) => SqliteValue)[];
-  /** Positions of the key columns, sorted by column name; empty: rows cannot be addressed. */
+  readonly #map: RelationMap;
+  /** Positions in the relation of the columns that are mirrored. */
+  readonly #columns: readonly number[];
+  /** Positions of the key columns, sorted by their present names; empty: rows cannot be addressed. */
   readonly #key: readonly number[];
   readonly #keyNames: readonly string[];
+  /** Columns that are hidden until a backfill is through with them. */
+  readonly #hidden: ReadonlySet<string>;
+  readonly #backfilling: boolean;
   readonly #insert: Statement;
   readonly #delete: Statement | null;
   readonly #truncate: Statement;
   #updater: RowUpdater | null = null;
 
-  /** @throws SchemaChanged if the relation is not what the replica was built from. */
-  constructor(db: Database, log: ChangeLogWriter, relation: Relation) {
-    this.#db = db;
-    this.#log = log;
+  constructor(target: ApplierTarget, relation: Relation, map: RelationMap) {
+    this.#target = target;
     this.#relation = relation;
-    this.name = liteTableName(relation);
-    const columns = replicatedColumns(db, relation);
-    this.#decode = columns.map(column => codecFor(column).fromText);
-    const names = relation.columns.map(column => column.name);
-    const keyNames =
-      relation.replicaIdentity === 'f'
-        ? shortestKey(db, this.name, columns)
-        : relation.columns.filter(column => column.isKey).map(column => column.name);
-    this.#keyNames = [...keyNames].sort();
-    this.#key = this.#keyNames.map(name => names.indexOf(name));
-    const table = ident(this.name);
-    const all = [...names, VERSION_COLUMN].map(ident).join(', ');
-    this.#insert = db.prepare(
-      `INSERT OR REPLACE INTO ${table} (${all}) VALUES (${[...names, ''].map(() => '?').join(', ')})`,
+    this.#map = map;
+    this.name = liteTableName(map.table);
+    this.#columns = map.columns.flatMap((column, i) => (column ? [i] : []));
+    const sent = relation.columns.flatMap((column, i) => (column.isKey && map.columns[i] ? [i] : []));
+    const known = identityKey(target.tracker.schema, map.table).map(name =>
+      map.columns.findIndex(column => column?.name === name),
     );
-    this.#delete = this.#key.length ? db.prepare(`DELETE FROM ${table} WHERE ${this.#whereKey()}`) : null;
-    this.#truncate = db.prepare(`DELETE FROM ${table}`);
+    // With identity FULL every column is marked; the key is then the one that queries use.
+    const key = relation.replicaIdentity !== 'f' && sent.length ? sent : known.includes(-1) ? [] : known;
+    this.#key = [...key].sort((a, b) => (this.#nameOf(a) < this.#nameOf(b) ? -1 : 1));
+    this.#keyNames = this.#key.map(i => this.#nameOf(i));
+    const job = target.jobs.get(map.table.oid);
+    this.#backfilling = job !== undefined;
+    this.#hidden = new Set(job?.hidden);
+    const table = ident(this.name);
+    const names = [...this.#columns.map(i => this.#nameOf(i)), VERSION_COLUMN].map(ident);
+    this.#insert = target.db.prepare(
+      `INSERT OR REPLACE INTO ${table} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`,
+    );
+    this.#delete = this.#key.length
+      ? target.db.prepare(`DELETE FROM ${table} WHERE ${this.#whereKey()}`)
+      : null;
+    this.#truncate = target.db.prepare(`DELETE FROM ${table}`);
   }
 
   insert(tuple: Tuple, version: Version): void {
     const row = this.#values(tuple);
-    this.#insert.run(...row, version);
-    if (this.#key.length) this.#log.set(this.name, this.#keyText(row));
+    this.#insert.run(...this.#columns.map(i => row[i]!), version);
+    if (this.#key.length) this.#logSet(row, this.#columns);
   }
 
   update(change: Extract<Change, {tag: 'update'}>, version: Version): void {
-    this.#requireKey();
     // With an old row (identity FULL), unchanged TOAST values are found there.
     const tuple = change.new.map((value, i) =>
       value === undefined ? (change.old?.[i] ?? undefined) : value,
     );
     const row = this.#values(tuple);
+    const written = this.#columns.filter(i => tuple[i] !== undefined);
+    if (!this.#key.length) return this.#updateKeyless(change, row, version);
     const oldKey = change.old ? this.#key.map(i => this.#value(change.old!, i)) : this.#key.map(i => row[i]!);
-    const written = tuple.flatMap((value, i) => (value === undefined ? [] : [i]));
     const oldText = rowKeyText(this.#keyNames, oldKey);
     const newText = change.old ? this.#keyText(row) : oldText;
+    const sameKey = oldText === newText;
+    const complete = written.length === this.#columns.length;
     this.#updater ??= new RowUpdater(
-      this.#db,
+      this.#target.db,
       this.name,
-      this.#relation.columns.map(column => column.name),
+      this.#map.columns.map(column => column?.name ?? ''),
       this.#keyNames,
     );
-    if (!this.#updater.update(written, row, version, oldKey, oldText === newText)) {
-      if (written.length < row.length)
-        throw new StreamUndecodable(
-          `Table ${this.name} lacks a row that upstream updates; the replica has lost data.`,
-        );
-      this.#insert.run(...row, version);
+    if (!this.#updater.update(written, row, version, oldKey, sameKey)) {
+      // What the stream left out only the table has: it is read again.
+      if (!complete) this.#reread();
+      this.#insert.run(...this.#columns.map(i => row[i] ?? null), version);
     }
-    if (oldText !== newText) this.#log.delete(this.name, oldText);
-    this.#log.set(this.name, newText);
+    if (!sameKey) {
+      this.#target.log.delete(this.name, oldText);
+      // A backfill knows the row by its old key and would not find what was left out.
+      if (!complete && this.#backfilling) this.#target.jobs.restart(this.#map.table.oid, version);
+    }
+    this.#logSet(row, written);
   }
 
-  delete(old: Tuple): void {
-    this.#requireKey();
+  delete(old: Tuple, version: Version): void {
+    if (!this.#key.length) return this.#deleteKeyless(old, version);
     const key = this.#key.map(i => this.#value(old, i));
     this.#delete!.run(...key);
-    this.#log.delete(this.name, rowKeyText(this.#keyNames, key));
+    this.#target.log.delete(this.name, rowKeyText(this.#keyNames, key));
   }
 
-  truncate(): void {
+  truncate(version: Version): void {
     this.#truncate.run();
-    this.#log.truncate(this.name);
+    this.#target.log.truncate(this.name);
+    this.#target.tracker.truncated.add(this.#map.table.oid);
+    if (this.#backfilling) this.#target.jobs.restart(this.#map.table.oid, version);
   }
 
   /** A row as upstream sees it, for the change log in PostgreSQL: column → converted value. */
   toJson(tuple: Tuple): string {
-    return this.#json(tuple, null);
+    return this.#json(tuple, this.#columns);
   }
 
   keyJson(tuple: Tuple): string {
-    return this.#json(tuple, this.#key);
+    const {length} = this.#key;
+    return this.#json(tuple, length ? this.#columns.filter(i => this.#key.includes(i)) : this.#columns);
   }
 
-  #json(tuple: Tuple, columns: readonly number[] | null): string {
+  #json(tuple: Tuple, columns: readonly number[]): string {
     let text = '{';
-    for (let i = 0; i < tuple.length; i++) {
-      if (tuple[i] === undefined || (columns && !columns.includes(i))) continue;
-      const value = this.#value(tuple, i);
-      const json =
-        typeof value === 'bigint'
-          ? String(value)
-          : Buffer.isBuffer(value)
-            ? `"\\\\x${value.toString('hex')}"`
-            : typeof value === 'number' && !Number.isFinite(value)
-              ? value > 0
-                ? '9.0e+999'
-                : value < 0
-                  ? '-9.0e+999'
-                  : 'null'
-              : JSON.stringify(value);
-      text += `${text.length > 1 ? ',' : ''}${JSON.stringify(this.#relation.columns[i]!.name)}:${json}`;
+    for (const i of columns) {
+      if (tuple[i] === undefined) continue;
+      text += `${text.length > 1 ? ',' : ''}${JSON.stringify(this.#nameOf(i))}:${valueJson(this.#value(tuple, i))}`;
     }
     return `${text}}`;
   }
 
   /** The relation as change-log entries name it. */
   get relationJson(): string {
-    const {schema, name, replicaIdentity} = this.#relation;
-    const type = {d: 'default', n: 'nothing', f: 'full', i: 'index'}[replicaIdentity] ?? 'default';
-    return JSON.stringify({schema, name, rowKey: {columns: this.#keyNames, type}});
+    const {schema, name} = this.#map.table;
+    const type = {d: 'default', n: 'nothing', f: 'full', i: 'index'}[this.#relation.replicaIdentity];
+    return JSON.stringify({schema, name, rowKey: {columns: this.#keyNames, type: type ?? 'default'}});
+  }
+
+  /** No key addresses the row (identity FULL): one row that equals the old one in all columns is meant. */
+  #updateKeyless(
+    change: Extract<Change, {tag: 'update'}>,
+    row: readonly SqliteValue[],
+    version: Version,
+  ): void {
+    if (change.old) this.#deleteKeyless(change.old, version);
+    this.#insert.run(...this.#columns.map(i => row[i] ?? null), version);
+  }
+
+  #deleteKeyless(old: Tuple, version: Version): void {
+    const same = this.#columns.map(i => `${ident(this.#nameOf(i))} IS ?`).join(' AND ');
+    const table = ident(this.name);
+    const {changes} = this.#target.db
+      .prepare(
+        `DELETE FROM ${table} WHERE _rowid_ = (SELECT _rowid_ FROM ${table} WHERE ${same || 'true'} LIMIT 1)`,
+      )
+      .run(...this.#columns.map(i => this.#value(old, i)));
+    if (changes === 0 && this.#backfilling) this.#target.jobs.restart(this.#map.table.oid, version);
+  }
+
+  #logSet(row: readonly SqliteValue[], written: readonly number[]): void {
+    const key = this.#keyText(row);
+    if (!this.#backfilling) return this.#target.log.set(this.name, key);
+    this.#target.log.setColumns(
+      this.name,
+      key,
+      written.map(i => this.#nameOf(i)),
+    );
+  }
+
+  #reread(): void {
+    const {jobs, tracker} = this.#target;
+    const {table} = this.#map;
+    const hiddenOnly = this.#hidden.size === table.columns.length;
+    if (!hiddenOnly && tracker.table(table.oid)) jobs.refill(table);
+  }
+
+  #nameOf(i: number): string {
+    return this.#map.columns[i]!.name;
   }
 
   #values(tuple: Tuple): SqliteValue[] {
     const row: SqliteValue[] = new Array(tuple.length);
-    for (let i = 0; i < tuple.length; i++) row[i] = this.#value(tuple, i);
+    for (const i of this.#columns) row[i] = this.#value(tuple, i);
     return row;
   }
 
   #value(tuple: Tuple, i: number): SqliteValue {
     const text = tuple[i];
-    return text === null || text === undefined ? null : this.#decode[i]!(text);
+    return text === null || text === undefined ? null : this.#map.columns[i]!.fromText(text);
   }
 
   #keyText(row: readonly SqliteValue[]): string {
@@ -153,52 +208,13 @@ export class TableApplier {
   #whereKey(): string {
     return this.#keyNames.map(name => `${ident(name)} = ?`).join(' AND ');
   }
-
-  #requireKey(): void {
-    if (!this.#key.length)
-      throw new StreamUndecodable(
-        `Cannot replicate updates of table ${this.name} without a PRIMARY KEY or UNIQUE INDEX.`,
-      );
-  }
 }
 
-/** The published columns in the relation's order. @throws SchemaChanged if names, numbers or types differ. */
-const replicatedColumns = (db: Database, relation: Relation): PublishedColumn[] => {
-  const name = liteTableName(relation);
-  const row = db
-    .prepare<[string, string], {upstreamMetadata: string}>(
-      `SELECT upstreamMetadata FROM "_zero.tableMetadata" WHERE "schema" = ? AND "table" = ?`,
-    )
-    .get(relation.schema, relation.name);
-  if (!row) throw new SchemaChanged(`Table ${name} is new in the publication.`);
-  const {relationOID, columns} = JSON.parse(row.upstreamMetadata) as {
-    relationOID: number;
-    columns: PublishedColumn[];
-  };
-  if (relationOID !== relation.oid) throw new SchemaChanged(`Table ${name} was dropped and created again.`);
-  const byName = new Map(columns.map(column => [column.name, column]));
-  for (const column of relation.columns) {
-    const known = byName.get(column.name);
-    if (!known) throw new SchemaChanged(`Column ${name}.${column.name} is new.`);
-    if (known.typeOid !== column.typeOid)
-      throw new SchemaChanged(`Column ${name}.${column.name} changed its type.`);
-  }
-  if (relation.columns.length !== columns.length)
-    throw new SchemaChanged(`Columns of table ${name} were dropped.`);
-  return relation.columns.map(column => byName.get(column.name)!);
-};
-
-/** Fewest columns first, then by name: the key that queries use as well (replication.md §4.6). */
-const shortestKey = (db: Database, table: string, columns: readonly PublishedColumn[]): readonly string[] => {
-  const notNull = new Set(columns.filter(column => column.notNull).map(column => column.name));
-  const keys = db
-    .prepare<[string], {columns: string}>(
-      `SELECT json_group_array(i.name) AS columns FROM pragma_index_list(?) AS l, pragma_index_info(l.name) AS i
-       WHERE l."unique" = 1 GROUP BY l.name`,
-    )
-    .all(table)
-    .map(row => JSON.parse(row.columns) as string[])
-    .filter(key => key.every(name => notNull.has(name)))
-    .sort((a, b) => a.length - b.length || (a.join() < b.join() ? -1 : 1));
-  return keys[0] ?? [];
+/** Of change-log entries: big integers bare, infinities as numbers out of range, bytes as PostgreSQL's hex. */
+export const valueJson = (value: SqliteValue): string => {
+  if (typeof value === 'bigint') return String(value);
+  if (Buffer.isBuffer(value)) return `"\\\\x${value.toString('hex')}"`;
+  if (typeof value === 'number' && !Number.isFinite(value))
+    return Number.isNaN(value) ? 'null' : value > 0 ? '9.0e+999' : '-9.0e+999';
+  return JSON.stringify(value);
 };

@@ -91,8 +91,8 @@ export const replicating = async (
       'the replica is as wanted',
       20_000,
     ).catch(() => {});
-    expect(readNow()).toEqual(wanted);
     expect(mishaps()).toEqual([]);
+    expect(readNow()).toEqual(wanted);
   };
 
   await start();

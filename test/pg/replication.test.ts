@@ -147,18 +147,14 @@ test('the slot is acknowledged when changes are durable in replica and change lo
   running.stop();
 });
 
-test('a missing slot and a changed table lead to a rebuild with a reason', async () => {
+test('a changed table is followed and a missing slot leads to a rebuild with a reason', async () => {
   await using db = await createDatabase(DDL);
   const config = testConfig(db, dir);
   const first = start(config);
   await until(() => first.events.some(e => e.type === 'version-ready'), 'streaming');
   await db.query('ALTER TABLE a ADD COLUMN extra int; INSERT INTO a VALUES (200, NULL, NULL, NULL, 7)');
-  await until(() => first.events.some(e => e.type === 'recovery'), 'the new column is noticed');
-  expect(first.events.find(e => e.type === 'recovery')).toMatchObject({
-    code: 'R002',
-    reason: 'Column a.extra is new.',
-  });
   await converges(db, config);
+  expect(first.events.filter(e => e.type === 'recovery')).toEqual([]);
   first.stop();
   await until(
     async () =>
