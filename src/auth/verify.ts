@@ -1,13 +1,14 @@
 import {
   createRemoteJWKSet,
   importJWK,
+  type JWK,
   type JWTPayload,
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
   jwtVerify,
 } from 'jose';
 import type {ZeroConfig} from '../config/config.ts';
-import {protocolError} from '../protocol/error-body.ts';
+import {ProtocolError, protocolError} from '../protocol/error-body.ts';
 import type {Auth} from '../sync/types.ts';
 
 export interface TokenVerifier {
@@ -43,33 +44,53 @@ const jwtCheck = (auth: ZeroConfig['auth']): Check | null => {
     if (auth.issuer) options.issuer = auth.issuer;
     if (auth.audience) options.audience = auth.audience;
     try {
-      const {payload} = await jwtVerify(token, await key(), options);
+      const {payload} = await jwtVerify(token, key, options);
       return payload;
-    } catch (error) {
-      throw protocolError(
-        'AuthInvalidated',
-        `The auth token is not valid: ${(error as {code?: string}).code ?? 'unknown reason'}.`,
-        {
-          cause: error,
-        },
-      );
+    } catch (cause) {
+      if (cause instanceof ProtocolError) throw cause;
+      const code = (cause as {code?: string}).code ?? 'unknown reason';
+      throw protocolError('AuthInvalidated', `The auth token is not valid: ${code}.`, {cause});
     }
   };
 };
 
-const keyOf = ({jwk, jwksUrl, secret}: ZeroConfig['auth']): (() => Promise<JWTVerifyGetKey>) | null => {
-  if (jwksUrl) {
-    const remote = createRemoteJWKSet(new URL(jwksUrl));
-    return async () => remote;
-  }
+const keyOf = ({jwk, jwksUrl, secret}: ZeroConfig['auth']): JWTVerifyGetKey | null => {
+  // With several of them set, tokens are opaque (mutations-auth.md §5.2).
+  if ([jwk, jwksUrl, secret].filter(Boolean).length !== 1) return null;
+  if (jwksUrl) return remoteKeys(new URL(jwksUrl));
   if (jwk) {
-    const key = importJWK(JSON.parse(jwk));
-    return async () => {
-      const imported = await key;
-      return async () => imported;
-    };
+    // The only key is meant, whatever name a token gives its key.
+    const key = JSON.parse(jwk) as JWK;
+    return async ({alg}) => importJWK(key, key.alg ?? alg);
   }
-  if (!secret) return null;
   const bytes = new TextEncoder().encode(secret);
-  return async () => async () => bytes;
+  return async () => bytes;
 };
+
+/** The set is fetched when it is first needed and kept for the life of the process. */
+const remoteKeys = (url: URL): JWTVerifyGetKey => {
+  const keys = createRemoteJWKSet(url);
+  return async (header, token) => {
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      // Whatever else goes wrong is not the token's fault.
+      if (
+        /^ERR_(JWKS_NO_MATCHING|JWKS_MULTIPLE|JOSE_NOT_SUPPORTED)/.test((error as {code?: string}).code ?? '')
+      )
+        throw error;
+      throw keysUnreachable(error);
+    }
+  };
+};
+
+/** Clients come back by themselves, where an auth error would ask their users to log in again. */
+const keysUnreachable = (cause: unknown): ProtocolError =>
+  new ProtocolError(
+    {
+      kind: 'ServerOverloaded',
+      message: 'The keys that verify auth tokens cannot be fetched now.',
+      origin: 'zeroCache',
+    },
+    {cause},
+  );
