@@ -23,6 +23,7 @@ export const changes: Bench = {
         const queries = ten();
         await client.connect(queries);
         await client.got(queries);
+        server.profileFromHere();
         for (let round = 0; round < world.rounds; round++) {
           if (world.wants('T10 p50', 'T10 p99')) await latency(world, kind, client, commits);
           if (world.wants('T11', 'T12')) await throughput(world, kind, server, client, commits, round);

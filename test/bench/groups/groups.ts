@@ -61,6 +61,7 @@ const withGroups = (
     );
     try {
       await sleep(1000);
+      server.profileFromHere();
       const idleBytes = server.memoryBytes();
       const startedAt = performance.now();
       await connectAll(clients, queries);

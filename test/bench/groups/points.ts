@@ -33,6 +33,7 @@ const withPoints = (world: World, kind: Kind, n: number, rounds: number): Promis
       await connectAll(clients, i => [issueByID(i % distinct)]);
       await sleep(1000);
       for (let round = 0; round < rounds; round++) {
+        server.profileFromHere();
         const idleMs = await cpuOf(server, () => sleep(UNRELATED * APART_MS));
         const cpuMs = await cpuOf(server, async () => {
           for (let i = 0; i < UNRELATED; i++) {

@@ -8,6 +8,11 @@ session.connect();
 session.post('Profiler.enable');
 session.post('Profiler.setSamplingInterval', {interval: 500});
 session.post('Profiler.start');
+// What was recorded so far is forgotten: the part of the run that is of interest begins.
+process.on('SIGUSR2', () => {
+  session.post('Profiler.stop');
+  session.post('Profiler.start');
+});
 process.on('exit', () => {
   session.post('Profiler.stop', (error, result) => {
     if (error) return;

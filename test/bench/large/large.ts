@@ -55,6 +55,7 @@ const latency = (world: World, kind: Kind): Promise<void> =>
     try {
       await client.connect([issueByID(0)]);
       await client.got([issueByID(0)]);
+      server.profileFromHere();
       for (let round = 0; round < world.rounds; round++) {
         const priority = 10 + round;
         await commits.query(`BEGIN; UPDATE issue SET priority = ${priority}`);

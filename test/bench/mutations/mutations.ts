@@ -28,6 +28,7 @@ export const mutations: Bench = {
         }
         // The first mutation of a connection prepares what later ones find ready.
         await burst(clients, CLIENTS);
+        server.profileFromHere();
         for (let round = 0; round < world.rounds; round++) {
           if (world.wants('T20 p50', 'T20 p99')) await single(world, kind, clients[0]!);
           if (world.wants('T21 one')) world.report(kind, 'T21 one', await burst(clients.slice(0, 1), BURST));

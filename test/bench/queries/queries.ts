@@ -19,6 +19,7 @@ export const queries: Bench = {
       try {
         // The first query of all pays for code that no later one pays for.
         for (const id of IDS) await hydrate(server, oracle, COLD[id](997, world.counts));
+        server.profileFromHere();
         for (let round = 0; round < world.rounds; round++)
           for (const id of IDS)
             if (world.wants(id))
