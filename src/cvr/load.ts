@@ -21,6 +21,7 @@ interface InstanceRow {
   readonly profileID: string | null;
   readonly deleted: boolean;
   readonly rowsVersion: string;
+  readonly rowSets: Readonly<Record<string, string>> | null;
   readonly clients: readonly string[] | null;
   readonly queries: readonly Omit<QueryRecord, 'desires'>[] | null;
   readonly desires: readonly DesireRow[] | null;
@@ -145,6 +146,7 @@ const emptyCvr = (clientGroupID: string): Cvr => ({
   ttlClockMs: 0,
   clients: new Set(),
   queries: new Map(),
+  rowSets: null,
 });
 
 const cvrOf = (row: InstanceRow): Cvr => {
@@ -170,5 +172,6 @@ const cvrOf = (row: InstanceRow): Cvr => {
         {...query, desires: desires.get(query.hash) ?? new Map<string, Desire>()},
       ]),
     ),
+    rowSets: row.rowSets,
   };
 };

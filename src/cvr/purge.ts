@@ -78,7 +78,15 @@ export const purgeRound = async (
     if (rows.length) {
       // The journal first: from then on nobody puts rows in.
       const groups = [rows.map(row => row.clientGroupID)];
-      for (const table of ['"zerostreamJournal"', 'desires', 'queries', 'clients', 'rows', '"rowsVersion"'])
+      for (const table of [
+        '"zerostreamJournal"',
+        '"zerostreamRowSets"',
+        'desires',
+        'queries',
+        'clients',
+        'rows',
+        '"rowsVersion"',
+      ])
         await client.query(`DELETE FROM ${cvr}.${table} WHERE "clientGroupID" = ANY($1)`, groups);
       await client.query(
         `UPDATE ${cvr}.instances SET deleted = TRUE, version = '00', "ttlClock" = 0, "replicaVersion" = NULL,

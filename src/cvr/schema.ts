@@ -10,7 +10,8 @@ export const cvrSchema = (shard: string): string => ident(`${shard}/cvr`);
  * Creates the tables of schema version 17 (views.md §2.1), version columns under collation "C" so that text order is
  * version order; the original can go on with them. Left out on `rows`, the largest table by far, is what costs on every
  * write and serves nobody: two indexes that are not prefixed by the group, and the foreign key to `rowsVersion` (a third of
- * the time of a large insert; both servers delete rows explicitly). Beside them a table of our own: see {@link RowJournal}.
+ * the time of a large insert; both servers delete rows explicitly). Beside them two tables of our own: the journal
+ * of large row writes, and digests by which the rows of a returning group need not be read.
  */
 export const ensureCvrSchema = async (pool: pg.Pool, shard: string): Promise<void> => {
   const cvr = cvrSchema(shard);
@@ -54,6 +55,8 @@ export const ensureCvrSchema = async (pool: pg.Pool, shard: string): Promise<voi
       CREATE TABLE IF NOT EXISTS ${cvr}."zerostreamJournal" (
         "clientGroupID" TEXT, version TEXT COLLATE "C", part INT, tables TEXT[] NOT NULL, keys TEXT[] NOT NULL,
         "rowVersions" TEXT[] NOT NULL, "refCounts" TEXT[] NOT NULL, PRIMARY KEY ("clientGroupID", version, part));
+      CREATE TABLE IF NOT EXISTS ${cvr}."zerostreamRowSets" (
+        "clientGroupID" TEXT PRIMARY KEY, version TEXT COLLATE "C" NOT NULL, sets JSON NOT NULL);
       CREATE INDEX IF NOT EXISTS row_patch_version_of_group ON ${cvr}.rows ("clientGroupID", "patchVersion" COLLATE "C")`);
     await storeUncompressed(client, cvr);
     await client.query('COMMIT');

@@ -122,10 +122,14 @@ export const cvrStatements = (shard: string) => {
       UPDATE ${cvr}.instances SET owner = $2, "grantedAt" = to_timestamp($3)
       WHERE "clientGroupID" = $1 AND deleted IS NOT TRUE AND ("grantedAt" IS NULL OR "grantedAt" <= to_timestamp($3))`,
 
-    /** Says that groups are alive. $1: JSON array of {g, ttlClock}, $2: owner. */
+    /** Says that groups are alive, and which rows they had when they were let go. $1: JSON array, $2: owner. */
     touch: `
-      UPDATE ${cvr}.instances i SET "lastActive" = now(), "ttlClock" = x."ttlClock"
-      FROM json_to_recordset($1) AS x(g TEXT, "ttlClock" FLOAT8)
+      WITH given AS (SELECT * FROM json_to_recordset($1) AS x(g TEXT, "ttlClock" FLOAT8, version TEXT, sets JSON)),
+      row_sets AS (
+        INSERT INTO ${cvr}."zerostreamRowSets" ("clientGroupID", version, sets)
+        SELECT g, version, sets FROM given WHERE sets IS NOT NULL ORDER BY g
+        ON CONFLICT ("clientGroupID") DO UPDATE SET version = EXCLUDED.version, sets = EXCLUDED.sets)
+      UPDATE ${cvr}.instances i SET "lastActive" = now(), "ttlClock" = x."ttlClock" FROM given x
       WHERE i."clientGroupID" = x.g AND i.owner = $2 AND i.deleted IS NOT TRUE`,
 
     /** View records without their rows, whole groups from one snapshot. $1: groups. */
@@ -133,6 +137,8 @@ export const cvrStatements = (shard: string) => {
       SELECT i."clientGroupID", i.version, i."ttlClock", i."replicaVersion", i.owner,
         extract(epoch FROM i."grantedAt")::float8 * 1000 AS "grantedAtMs", i."clientSchema", i."profileID",
         coalesce(i.deleted, FALSE) AS deleted, coalesce(r.version, '00') AS "rowsVersion",
+        (SELECT s.sets FROM ${cvr}."zerostreamRowSets" s
+          WHERE s."clientGroupID" = i."clientGroupID" AND s.version = i.version) AS "rowSets",
         (SELECT json_agg(c."clientID") FROM ${cvr}.clients c WHERE c."clientGroupID" = i."clientGroupID") AS clients,
         (SELECT json_agg(json_build_object('hash', q."queryHash", 'ast', q."clientAST", 'name', q."queryName",
             'args', q."queryArgs", 'patchVersion', q."patchVersion", 'transformationHash', q."transformationHash",

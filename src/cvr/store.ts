@@ -16,6 +16,8 @@ const MAX_RUNNING = 2;
 export interface LifeSign {
   readonly clientGroupID: string;
   readonly ttlClockMs: number;
+  /** Digests of its queries' rows, of a group that is let go at a version with nothing pending. */
+  readonly rowSets?: {readonly version: string; readonly sets: Readonly<Record<string, string>>} | undefined;
 }
 
 interface Waiting {
@@ -82,7 +84,11 @@ export class CvrStore {
   /** Tells that groups are alive and where their TTL clocks stand; those that were taken over are left alone. */
   async touch(groups: readonly LifeSign[]): Promise<void> {
     if (groups.length === 0) return;
-    const records = groups.map(({clientGroupID, ttlClockMs}) => ({g: clientGroupID, ttlClock: ttlClockMs}));
+    const records = groups.map(({clientGroupID, ttlClockMs, rowSets}) => ({
+      g: clientGroupID,
+      ttlClock: ttlClockMs,
+      ...rowSets,
+    }));
     await this.#pool.query(this.#sql.touch, [JSON.stringify(records), this.#taskID]);
   }
 

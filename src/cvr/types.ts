@@ -35,6 +35,8 @@ export interface Cvr {
   readonly ttlClockMs: number;
   readonly clients: Set<string>;
   readonly queries: Map<string, QueryRecord>;
+  /** Digest of the rows of each query that ran, internal ones too, if they are those of `version`; null: not known. */
+  rowSets: Readonly<Record<string, string>> | null;
 }
 
 /**

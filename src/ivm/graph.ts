@@ -1,4 +1,3 @@
-import {createHash} from 'node:crypto';
 import type {GraphInspection} from '../observe/inspection.ts';
 import type {Snapshot} from '../replica/snapshots.ts';
 import type {TableSpec} from '../replica/table-spec.ts';
@@ -6,6 +5,7 @@ import type {AST} from '../zql/ast.ts';
 import {allNodes, type NodePlan, planQuery} from '../zql/plan.ts';
 import {type Choice, chooseAccess} from '../zql/planner.ts';
 import type {RowChange} from './changes.ts';
+import {digestOfIds} from './id-digest.ts';
 import {buildNode, emptyDiff, type Node, type NodeDiff, nodesOf, replaceKey, type Touched} from './node.ts';
 import {type NodeSql, ROOT_KEY} from './node-rows.ts';
 import {exists, TooManyRows} from './operators/exists.ts';
@@ -68,7 +68,7 @@ export class Graph implements QueryGraph {
   #rows = new Map<RowId, {row: PresentRow; count: number}>();
   #before = new Map<RowId, PresentRow | null>();
   #list: readonly PresentRow[] | null = null;
-  #signature: string | null = null;
+  #rowSet: string | null = null;
 
   /** Empty; `hydrate` fills it, `join` lets changes reach it. */
   constructor(init: GraphInit) {
@@ -95,16 +95,9 @@ export class Graph implements QueryGraph {
     return this.#list;
   }
 
-  signature(): string {
-    if (this.#signature === null) {
-      const sum = Buffer.alloc(16);
-      for (const {row} of this.#rows.values()) {
-        const digest = createHash('md5').update(row.id).update('\0').update(row.rowVersion).digest();
-        for (let i = 0; i < sum.length; i++) sum[i]! ^= digest[i]!;
-      }
-      this.#signature = sum.toString('hex');
-    }
-    return this.#signature;
+  rowSet(): string {
+    this.#rowSet ??= digestOfIds(this.#rows.keys());
+    return this.#rowSet;
   }
 
   uses(table: string): boolean {
@@ -118,6 +111,7 @@ export class Graph implements QueryGraph {
   *hydrate(tables: ReadonlyMap<string, TableSpec>, snapshot: Snapshot): Generator<void, void> {
     this.#leaveRoutes();
     this.#rows = new Map();
+    this.#rowSet = null;
     this.#roots = this.#build(tables, snapshot);
     for (const {node} of this.#roots) {
       const diff = emptyDiff();
@@ -128,7 +122,7 @@ export class Graph implements QueryGraph {
     }
     this.#before.clear();
     this.#list = null;
-    this.#signature = null;
+    this.#rowSet = null;
   }
 
   /** From now on changes are routed here. */
@@ -309,7 +303,7 @@ export class Graph implements QueryGraph {
     this.#before.clear();
     if (diffs.length) {
       this.#list = null;
-      this.#signature = null;
+      if (diffs.some(({op}) => op !== 'edit')) this.#rowSet = null;
     }
     this.advances++;
     this.advanceMs += performance.now() - started;

@@ -54,8 +54,8 @@ export interface QueryGraph {
   get(id: RowId): PresentRow | undefined;
   /** All present rows with contents, at `registry.version`. Shared and cached per version: do not keep it across turns. */
   rows(): readonly PresentRow[];
-  /** Order-independent digest of (id, rowVersion) of all present rows: equal digest ⇒ equal result. Hex text. */
-  signature(): string;
+  /** Order-independent digest of the ids of all present rows: equal digest ⇒ the same rows, of whatever contents. */
+  rowSet(): string;
   readonly hydrationMs: number;
 }
 

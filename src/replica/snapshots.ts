@@ -94,6 +94,7 @@ export class Timeline {
 class Connection implements Snapshot {
   readonly db: Database;
   readonly #statements: StatementCache;
+  readonly #iterated: StatementCache;
   #version: Version = '';
   /** How many users need it beyond this turn of the loop. */
   holds = 0;
@@ -110,6 +111,7 @@ class Connection implements Snapshot {
       throw new RangeError(`a value of ${String(column)} is beyond ±(2^53 − 1)`);
     });
     this.#statements = new StatementCache(this.db);
+    this.#iterated = new StatementCache(this.db);
   }
 
   get version(): Version {
@@ -134,8 +136,9 @@ class Connection implements Snapshot {
   }
 
   iterate(sql: string, params: readonly SqliteValue[]): IterableIterator<unknown> {
-    // Of its own: a statement that is being iterated cannot serve anybody else.
-    return this.db.prepare(sql).pluck().iterate(params);
+    // A statement that is being iterated cannot serve anybody else.
+    const statement = this.#iterated.get(sql);
+    return (statement.busy ? this.db.prepare(sql) : statement).pluck().iterate(params);
   }
 
   close(): void {

@@ -65,6 +65,8 @@ export class ClientGroup {
   #catchUps = NO_CATCH_UPS;
   #folded: Folded | null = null;
   #nextExpiryMs: number | null = null;
+  /** Set when it ends with nothing pending. */
+  #rowSets: LifeSign['rowSets'];
   #inbox: Message[] = [];
   #taken: Message[] = [];
   #cvr: Cvr | null = null;
@@ -166,6 +168,8 @@ export class ClientGroup {
     this.ended = true;
     clearTimeout(this.#lingerTimer);
     clearTimeout(this.#expiryTimer);
+    if (this.#cvr && this.#cycle === 'none' && this.#rows.based && this.#rows.pendingRows === 0)
+      this.#rowSets = {version: formatVersion(this.#cvr.version), sets: this.#queries.rowSets()};
     this.#onEnd(this);
     for (const {connection} of [...this.#clients.all()])
       if (error) connection.fail(error);
@@ -260,7 +264,7 @@ export class ClientGroup {
   /** null before the view record was loaded or written. */
   lifeSign(): LifeSign | null {
     if (!this.#cvr || isEmpty(this.#cvr.version)) return null;
-    return {clientGroupID: this.id, ttlClockMs: this.#clock.now()};
+    return {clientGroupID: this.id, ttlClockMs: this.#clock.now(), rowSets: this.#rowSets};
   }
 
   inspect(): GroupInspection {
@@ -287,7 +291,7 @@ export class ClientGroup {
   }
 
   async #prepare(): Promise<void> {
-    const {registry, loader, reached} = this.#deps;
+    const {registry, reached} = this.#deps;
     const cvr = (this.#cvr ??= await this.#load());
     if (cvr.replicaVersion !== null && cvr.replicaVersion > registry.replicaVersion)
       throw protocolError('ClientNotFound', 'Cannot sync from older replica');
@@ -298,7 +302,7 @@ export class ClientGroup {
     if (!this.#schemaChecked) checkClientSchema(cvr.clientSchema, registry.tables);
     this.#schemaChecked = true;
     await this.#queries.sync(cvr, this.#changes, this.#clock.now());
-    if (!this.#rows.based) this.#rows.rebase(isEmpty(cvr.version) ? new Map() : await loader.rows(this.id));
+    if (!this.#rows.based) await this.#rebase(cvr);
     this.#catchUps = await this.#readCatchUps(cvr);
     this.#planExpiry();
   }
@@ -332,6 +336,14 @@ export class ClientGroup {
         message.reject(error);
       }
     }
+  }
+
+  /** Finds out what clients hold: at best without reading it. */
+  async #rebase(cvr: Cvr): Promise<void> {
+    const unchanged = this.#queries.unchangedSince(cvr);
+    cvr.rowSets = null;
+    if (unchanged) this.#rows.rebaseOn(unchanged, cvr.version.state);
+    else this.#rows.rebase(isEmpty(cvr.version) ? new Map() : await this.#deps.loader.rows(this.id));
   }
 
   async #readCatchUps(cvr: Cvr): Promise<CatchUps> {

@@ -66,6 +66,25 @@ export class GroupQueries {
     this.#inStep = false;
   }
 
+  /** Digest of the rows of each query. */
+  rowSets(): Record<string, string> {
+    const sets: Record<string, string> = {};
+    for (const [hash, graph] of this.#graphs) sets[hash] = graph.rowSet();
+    return sets;
+  }
+
+  /** The queries whose rows are still the same as stored, of whatever contents; null if that is not so of every one. */
+  unchangedSince(cvr: Cvr): ReadonlySet<string> | null {
+    if (!cvr.rowSets || cvr.replicaVersion !== this.#deps.registry.replicaVersion) return null;
+    const hashes = new Set(Object.keys(cvr.rowSets));
+    for (const hash of hashes) {
+      const graph = this.#graphs.get(hash);
+      const known = cvr.queries.get(hash)?.transformationHash;
+      if (!graph || known !== transformationHash(graph) || graph.rowSet() !== cvr.rowSets[hash]) return null;
+    }
+    return hashes;
+  }
+
   release(): void {
     this.#released = true;
     for (const graph of this.#graphs.values()) this.#deps.registry.release(graph);

@@ -67,6 +67,13 @@ export class GroupRows {
     this.#based = true;
   }
 
+  /** From here on the view is that of some queries, whose rows are the same as at `since`; what changed in them is pending. */
+  rebaseOn(hashes: ReadonlySet<string>, since: Version): void {
+    this.#shared.rebaseOn(hashes, since);
+    this.#internal.rebaseOn(hashes, since);
+    this.#based = true;
+  }
+
   /** The net difference since the last `clear`. */
   fold(): readonly RowSet[] {
     return [this.#shared.fold(), this.#internal.fold()].filter(set => set !== null);

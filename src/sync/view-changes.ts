@@ -86,6 +86,20 @@ export class ViewChanges implements Viewer {
     for (const {id} of this.#view.rows()) if (!stored.has(id)) this.#own.set(id, {was: false, edited: false});
   }
 
+  /** Clients hold the rows of these queries, which are still the same, as they were at a version. */
+  rebaseOn(hashes: ReadonlySet<string>, since: Version): void {
+    this.unbase();
+    const {graphs} = this.#view;
+    const held = new Set([...graphs].filter(([hash]) => hashes.has(hash)).map(([, graph]) => graph));
+    this.#base = held.size ? 'view' : 'nothing';
+    if (held.size === 0) return;
+    for (const graph of new Set(graphs.values()))
+      for (const {id, rowVersion} of graph.rows())
+        if ([...held].some(other => other.has(id))) {
+          if (rowVersion > since) this.#own.set(id, {was: true, edited: true});
+        } else this.#own.set(id, {was: false, edited: false});
+  }
+
   /** What clients must be told and the view record is to hold; null: nothing. Empty it by `clear` when it is on its way. */
   fold(): RowSet | null {
     if (this.#base === 'nothing') return this.#view.whole();

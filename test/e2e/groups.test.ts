@@ -190,6 +190,45 @@ test.each([false, true])(
   },
 );
 
+test('rows of a returning group are not read when they are still the same, and are when others came or went', async () => {
+  const a = await open(want(put('q'), put('q-probe', {group: 'probe'})));
+  await got(a, 'q', 'q-probe');
+  await a.close();
+  await letGo(a);
+  const sets = `"${db.appID}_0/cvr"."zerostreamRowSets"`;
+  const saved = async () =>
+    (
+      await db.query(
+        `SELECT s.version = i.version AS fits, s.sets FROM ${sets} s JOIN "${db.appID}_0/cvr".instances i USING ("clientGroupID")
+         WHERE "clientGroupID" = $1`,
+        [a.clientGroupID],
+      )
+    ).rows[0];
+  await until(async () => (await saved())?.fits === true, 'the digests are stored');
+  expect(Object.keys((await saved()).sets).sort()).toEqual(['lmids', 'mutationResults', 'q', 'q-probe']);
+  const returning = () => open({clientID: a.clientID, clientGroupID: a.clientGroupID, store: fork(a.store)});
+  // The stored rows are made wrong: whoever reads them would send everything again.
+  await db.query(`UPDATE "${db.appID}_0/cvr".rows SET "rowVersion" = '00' WHERE "clientGroupID" = $1`, [
+    a.clientGroupID,
+  ]);
+  await set(2, 22);
+  {
+    await using b = await returning();
+    await b.until(() => values(b).includes(22), 'the change is there');
+    expect(said(b).rows).toEqual([['put', `${grp}-2`]]);
+    await b.close();
+    await letGo(a);
+  }
+  // Now a row came: the digests differ, and the stored rows decide.
+  await db.query(`INSERT INTO item VALUES ($1 || '-3', $1, 3)`, [grp]);
+  await using c = await returning();
+  await c.until(() => values(c).includes(3), 'the new row is there');
+  expect(c.store.table('item').map(({id}) => id)).toEqual(
+    ['probe', `${grp}-1`, `${grp}-2`, `${grp}-3`].sort(),
+  );
+  expect(said(c).rows).toContainEqual(['put', `${grp}-1`]);
+});
+
 test('a query that is wanted again after it was given up comes with its rows', async () => {
   await using a = await open(want(put('q', {ttl: 0})));
   await got(a, 'q');
