@@ -217,7 +217,7 @@ export class ClientGroup {
     });
     if (result) this.#rows.clear();
     if (result || changes.acknowledgeDeleted.length) this.#changes = new ConfigChanges();
-    const {pokes, incomplete} = pokesOf(this.#clients.attached(), {
+    const {pokes, incomplete} = pokesOf(this.#rows.based ? this.#clients.attached() : [], {
       shard,
       cvr,
       rows: this.#rows,
@@ -301,8 +301,12 @@ export class ClientGroup {
     if (!cvr.clientSchema) return;
     if (!this.#schemaChecked) checkClientSchema(cvr.clientSchema, registry.tables);
     this.#schemaChecked = true;
-    await this.#queries.sync(cvr, this.#changes, this.#clock.now());
-    if (!this.#rows.based) await this.#rebase(cvr);
+    const answered = await this.#queries.sync(cvr, this.#changes, this.#clock.now());
+    if (!this.#rows.based) {
+      // Without its queries a group that comes back would seem to have lost its rows.
+      if (!answered && !isEmpty(cvr.version)) return;
+      await this.#rebase(cvr);
+    }
     this.#catchUps = await this.#readCatchUps(cvr);
     this.#planExpiry();
   }

@@ -92,8 +92,11 @@ export class GroupQueries {
     this.#rows.close();
   }
 
-  /** Gives every wanted query its graph, and takes it from those that failed or whose time has run out. */
-  async sync(cvr: Cvr, changes: ConfigChanges, nowMs: number): Promise<void> {
+  /**
+   * Gives every wanted query its graph, and takes it from those that failed or whose time has run out.
+   * @returns false if nobody could say what some of them mean: those that ran go on, others wait for the next call.
+   */
+  async sync(cvr: Cvr, changes: ConfigChanges, nowMs: number): Promise<boolean> {
     for (const query of [...cvr.queries.values()]) {
       const expiry = expiryMs(query);
       if (expiry !== null && expiry <= nowMs) this.#remove(cvr, changes, query);
@@ -108,15 +111,16 @@ export class GroupQueries {
       : [];
     const transformed = await this.#transform(wanted.filter(({internal}) => !internal));
     for (const query of wanted) {
-      const result = query.internal && query.ast ? {ast: query.ast} : transformed.get(query.hash);
+      const result = query.internal && query.ast ? {ast: query.ast} : transformed?.get(query.hash);
       if (!result) continue;
       if ('error' in result) this.#giveUp(cvr, changes, query, result.error);
       else await this.#run(cvr, changes, query, result.ast);
-      if (this.#released) return;
+      if (this.#released) return true;
     }
     // Meanwhile epochs went by.
     this.#giveUpFailed(cvr, changes);
     this.#rows.look(new Map(this.#graphs));
+    return transformed !== null;
   }
 
   async #run(cvr: Cvr, changes: ConfigChanges, query: QueryRecord, ast: AST): Promise<void> {
@@ -137,13 +141,13 @@ export class GroupQueries {
     }
   }
 
-  /** A connection whose credential is refused gets the error; then another's is tried. */
-  async #transform(queries: readonly QueryRecord[]): Promise<ReadonlyMap<string, Transformed>> {
+  /** A connection whose credential is refused gets the error; then another's is tried. @returns null: nobody answered. */
+  async #transform(queries: readonly QueryRecord[]): Promise<ReadonlyMap<string, Transformed> | null> {
     if (queries.length === 0) return new Map();
     for (;;) {
       const connection = this.credential();
       // Nobody is there to ask for: a graph that runs goes on, others come with the next connection.
-      if (!connection) return new Map();
+      if (!connection) return null;
       try {
         return await this.#deps.transform(queries, connection);
       } catch (error) {
@@ -151,7 +155,7 @@ export class GroupQueries {
         connection.fail(error);
         if (this.#credential === connection) this.#credential = null;
         // The app's server is down, not the user refused: others would learn the same, and what runs goes on.
-        if (!isAuthFailure(error)) return new Map();
+        if (!isAuthFailure(error)) return null;
       }
     }
   }
