@@ -1,9 +1,11 @@
 import pg from 'pg';
-import {DevelopmentImpossible} from '../errors.ts';
 import {ident, literal} from '../pg/identifier.ts';
 
 /** The database of development mode, its owner, and that owner's password: for psql, in the short. */
 export const NAME = 'demo';
+
+/** Where it is filled. Having its final name says that it is complete. */
+const UNFINISHED = `${NAME}_unfinished`;
 
 /** What the database was filled from. */
 export interface Origin {
@@ -15,54 +17,44 @@ export interface Origin {
 
 export interface Filled {
   readonly origin: Origin;
-  readonly tables: number;
-  readonly rows: number;
   /** True if this run filled it. */
   readonly fresh: boolean;
 }
 
 /** What the owner uses, who is no superuser: with the page's psql line nobody gets at the machine. */
-export const ownerUrl = (port: number): string => `postgres://${NAME}:${NAME}@127.0.0.1:${port}/${NAME}`;
+export const ownerUrl = (port: number, database = NAME): string =>
+  `postgres://${NAME}:${NAME}@127.0.0.1:${port}/${database}`;
 
 /** What the server uses. */
-export const superuserUrl = (port: number, password: string): string =>
-  `postgres://postgres:${password}@127.0.0.1:${port}/${NAME}`;
+export const superuserUrl = (port: number, password: string, database = NAME): string =>
+  `postgres://postgres:${password}@127.0.0.1:${port}/${database}`;
 
 /**
- * Makes the database unless it is there, and fills it in one transaction, so that it is never half filled.
- * @throws whatever `fill` throws, with nothing filled.
+ * Makes the database unless it is there, and has its owner fill it: under another name until it is full, so that it is
+ * never half filled, whatever transactions `fill` makes. @throws whatever `fill` throws; the next start begins again.
  */
 export const ensureDatabase = async (
-  url: string,
+  {port, password}: {readonly port: number; readonly password: string},
   origin: Origin,
   fill: (client: pg.Client) => Promise<void>,
-): Promise<Filled> => {
-  const server = new URL(url);
-  server.pathname = '/postgres';
-  await withClient(server.href, async client => {
-    const role = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [NAME]);
-    if (role.rowCount === 0) await client.query(`CREATE ROLE ${ident(NAME)} LOGIN PASSWORD ${literal(NAME)}`);
-    const database = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [NAME]);
-    if (database.rowCount === 0) await client.query(`CREATE DATABASE ${ident(NAME)} OWNER ${ident(NAME)}`);
+): Promise<Filled> =>
+  withClient(superuserUrl(port, password, 'postgres'), async admin => {
+    const {rows} = await admin.query<{comment: string | null}>(
+      `SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1`,
+      [NAME],
+    );
+    if (rows[0]) return {origin: parseOrigin(rows[0].comment), fresh: false};
+    const role = await admin.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [NAME]);
+    if (role.rowCount === 0)
+      await admin.query(`CREATE ROLE ${ident(NAME)} LOGIN CREATEROLE PASSWORD ${literal(NAME)}`);
+    await admin.query(`DROP DATABASE IF EXISTS ${ident(UNFINISHED)} WITH (FORCE)`);
+    await admin.query(`CREATE DATABASE ${ident(UNFINISHED)} OWNER ${ident(NAME)}`);
+    await admin.query(`COMMENT ON DATABASE ${ident(UNFINISHED)} IS ${literal(JSON.stringify(origin))}`);
+    await withClient(ownerUrl(port, UNFINISHED), fill);
+    await withClient(superuserUrl(port, password, UNFINISHED), client => client.query('ANALYZE'));
+    await admin.query(`ALTER DATABASE ${ident(UNFINISHED)} RENAME TO ${ident(NAME)}`);
+    return {origin, fresh: true};
   });
-  return withClient(url, async client => {
-    const before = await originOf(client);
-    if (!before) {
-      await client.query(`BEGIN; SET LOCAL ROLE ${ident(NAME)}`);
-      try {
-        await fill(client);
-        await client.query(
-          `COMMENT ON DATABASE ${ident(NAME)} IS ${literal(JSON.stringify(origin))}; COMMIT`,
-        );
-      } catch (error) {
-        await client.query('ROLLBACK').catch(() => {});
-        throw error;
-      }
-      await client.query('ANALYZE');
-    }
-    return {origin: before ?? origin, fresh: !before, ...(await countRows(client))};
-  });
-};
 
 /** Opens one connection for the time of `work`. */
 export const withClient = async <T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> => {
@@ -76,27 +68,11 @@ export const withClient = async <T>(url: string, work: (client: pg.Client) => Pr
   }
 };
 
-const originOf = async (client: pg.Client): Promise<Origin | null> => {
-  const {rows} = await client.query<{comment: string | null}>(
-    `SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = current_database()`,
-  );
-  const comment = rows[0]?.comment;
-  if (!comment) return null;
+/** Somebody may have put a comment of their own there: then it is not known where the rows come from. */
+const parseOrigin = (comment: string | null): Origin => {
   try {
-    const {from, hash} = JSON.parse(comment) as Partial<Origin>;
+    const {from, hash} = JSON.parse(comment ?? '') as Partial<Origin>;
     if (typeof from === 'string' && typeof hash === 'string') return {from, hash};
   } catch {}
-  throw new DevelopmentImpossible(
-    'The comment on the development database was changed; zerostream keeps there what the database was filled from. Begin anew with zerostream dev --reset.',
-  );
-};
-
-/** Estimates are exact after ANALYZE, and near enough later. */
-const countRows = async (client: pg.Client): Promise<{tables: number; rows: number}> => {
-  const {rows} = await client.query<{tables: number; rows: number}>(
-    `SELECT count(*)::int AS tables, coalesce(sum(greatest(c.reltuples, 0)), 0)::int AS rows
-     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')`,
-  );
-  return rows[0]!;
+  return {from: 'a database of your own', hash: ''};
 };

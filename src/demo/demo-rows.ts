@@ -48,12 +48,13 @@ export const demoRows = (nowMs: number): DemoRows => {
       created: iso(created),
       updated: iso(updated),
     });
+    const first = int(REMARKS.length);
     for (let n = int(4); n > 0; n--)
       comments.push({
         id: `c${comments.length + 1}`,
         issue_id: id,
         author_id: pick(people).id,
-        body: pick(REMARKS),
+        body: REMARKS[(first + n * 3) % REMARKS.length]!,
         created: iso(created + random() * (updated - created)),
       });
     const chosen = new Set(Array.from({length: int(3)}, () => pick(labels).id));

@@ -79,3 +79,11 @@ export const ago = (ms: number): string => {
           : [seconds / (86_400 * 30.4), 'mo'];
   return `${Math.max(1, Math.round(value))} ${unit} ago`;
 };
+
+/** Draws the eye to what has just changed. */
+export const flash = (element: HTMLElement) => {
+  element.classList.remove('flash');
+  // Read the layout, so that the animation begins again.
+  void element.offsetWidth;
+  element.classList.add('flash');
+};

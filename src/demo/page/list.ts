@@ -1,4 +1,4 @@
-import {h, later} from './dom.ts';
+import {flash, h, later} from './dom.ts';
 import type {Client} from './issues.ts';
 import {type ListedIssue, updateRow} from './list-row.ts';
 import {type Filter, NO_FILTER, ORDERS, toolbar} from './list-toolbar.ts';
@@ -126,13 +126,6 @@ const listQuery = (filter: Filter) => {
   if (filter.label) query = query.whereExists('labels', label => label.where('id', filter.label));
   for (const [column, direction] of ORDERS[filter.order].by) query = query.orderBy(column, direction);
   return query;
-};
-
-const flash = (element: HTMLElement) => {
-  element.classList.remove('flash');
-  // Read the layout, so that the animation begins again.
-  void element.offsetWidth;
-  element.classList.add('flash');
 };
 
 const keys = () =>

@@ -8,7 +8,7 @@ const start = async () => {
   const response = await fetch('/demo/facts.json');
   const facts = (await response.json()) as PageFacts;
   if (facts.from === 'demo') startIssues(facts);
-  else await startTables(facts);
+  else startTables(facts);
 };
 
 start().catch((error: Error) =>
