@@ -21,6 +21,6 @@ export const commandOf = async (first: string | undefined): Promise<Run | null> 
   const shown = /^[a-z][a-z-]{0,20}$/i.test(first) ? ` "${first}"` : '';
   const names = Object.keys(COMMANDS);
   throw new ConfigError([
-    `unknown command${shown}${didYouMean(first, names)}; there are ${names.join(', ')}, and none at all to serve`,
+    `unknown command${shown}${didYouMean(first, names) || ';'} there are ${names.join(', ')}, and options alone to serve your database`,
   ]);
 };

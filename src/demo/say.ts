@@ -7,7 +7,9 @@ export interface Say {
   dim(text: string): string;
 }
 
-export const createSay = (out: NodeJS.WriteStream = process.stdout): Say => {
+/** @param out null: it says nothing. */
+export const createSay = (stream: NodeJS.WriteStream | null = process.stdout): Say => {
+  const out = stream ?? {isTTY: false, write: () => true};
   const styled = (code: number, text: string) => (out.isTTY ? `\x1b[${code}m${text}\x1b[0m` : text);
   const dim = (text: string) => styled(2, text);
   return {

@@ -1,4 +1,4 @@
-import {existsSync} from 'node:fs';
+import {existsSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import pg from 'pg';
 import {type Browser, chromium, type Page} from 'playwright-core';
@@ -12,8 +12,17 @@ const there = existsSync(CHROMIUM);
 if (!there)
   console.warn(`There is no ${CHROMIUM}: the demonstration's page is not tested. Set CHROMIUM to one.`);
 
+const launch = () =>
+  chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+      ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    ],
+  });
+
 /** Two windows that share nothing but the server; what they show after a change came through it. */
-describe.skipIf(!there)('the demonstration in a browser', () => {
+describe.skipIf(!there)('the demonstration in a browser', {timeout: 120_000}, () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let dev: DevMode;
   let browser: Browser;
@@ -27,13 +36,7 @@ describe.skipIf(!there)('the demonstration in a browser', () => {
     dev = await startDevMode({cwd: folder.path});
     psql = new pg.Client(dev.connectionString());
     await psql.connect();
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: [
-        ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
-        ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
-      ],
-    });
+    browser = await launch();
     [left, right] = [await openWindow('light'), await openWindow('dark')];
   }, 180_000);
 
@@ -192,4 +195,40 @@ describe.skipIf(!there)('the demonstration in a browser', () => {
     await right.getByText('In sync').waitFor({timeout: 60_000});
     await row(right, 'After the change').waitFor();
   });
+});
+
+test.skipIf(!there)('with a schema of one’s own, the page shows its tables live', async () => {
+  await using folder = await temporaryFolder();
+  const file = join(folder.path, 'schema.sql');
+  writeFileSync(
+    file,
+    `CREATE TABLE animal (id int PRIMARY KEY, name text, born date, tags text[]);
+     INSERT INTO animal VALUES (1, 'owl', '2020-02-03', '{night}'), (2, 'cat', NULL, '{}');
+     CREATE TABLE "zoo keeper" (id int PRIMARY KEY); CREATE TABLE visitor (id int PRIMARY KEY)`,
+  );
+  await using dev = await startDevMode({cwd: folder.path, args: ['--sql', file]});
+  const browser = await launch();
+  try {
+    const page = await browser.newPage();
+    const errors: string[] = [];
+    page.on('pageerror', error => errors.push(error.message));
+    await page.goto(dev.url);
+    const cells = () => page.locator('tbody tr').allInnerTexts();
+    await until(async () => (await cells()).length === 2, 'the rows are there');
+    expect(await cells()).toEqual(['1\towl\t2020-02-03\t["night"]', '2\tcat\t∅\t[]']);
+    expect(await page.getByRole('navigation').getByRole('button').allInnerTexts()).toEqual([
+      'animal',
+      'visitor',
+    ]);
+    await page.getByRole('button', {name: 'name'}).click();
+    await until(async () => (await cells())[0]!.includes('cat'), 'they are sorted by name');
+    const psql = new pg.Client(dev.connectionString());
+    await psql.connect();
+    await psql.query(`INSERT INTO animal VALUES (3, 'ape', now(), NULL)`);
+    await psql.end();
+    await until(async () => (await cells())[0]!.includes('ape'), 'a new row shows in its place');
+    expect(errors).toEqual([]);
+  } finally {
+    await browser.close();
+  }
 });

@@ -1,0 +1,219 @@
+import {existsSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {createServer, type Server} from 'node:net';
+import {join} from 'node:path';
+import pg from 'pg';
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {openDevFolder} from '../../src/demo/dev-folder.ts';
+import {preparePostgres} from '../../src/demo/prepare-postgres.ts';
+import {createSay} from '../../src/demo/say.ts';
+import {type DevMode, startDevMode, temporaryFolder} from '../helpers/dev-mode.ts';
+import {until} from '../helpers/until.ts';
+
+const SCHEMA = `
+  -- Zähler: a character of two bytes before the fault
+  CREATE TABLE animal (id int PRIMARY KEY, name text);
+  INSERT INTO animal VALUES (1, 'owl');
+`;
+
+/** A listener on a port, as any other program. */
+const occupy = (port = 0): Promise<Server & {readonly port: number}> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address() as {port: number};
+      resolve(Object.assign(server, {port: address.port}));
+    });
+  });
+
+const animals = async (dev: DevMode): Promise<number> => {
+  const client = new pg.Client(dev.connectionString());
+  await client.connect();
+  try {
+    return Number((await client.query('SELECT count(*) AS n FROM animal')).rows[0].n);
+  } finally {
+    await client.end();
+  }
+};
+
+const postgresIsGone = (url: string) =>
+  until(async () => {
+    const client = new pg.Client(url);
+    client.on('error', () => {});
+    const refused = await client.connect().then(
+      () => false,
+      (error: {code?: string}) => error.code === 'ECONNREFUSED',
+    );
+    await client.end().catch(() => {});
+    return refused;
+  }, 'PostgreSQL is gone');
+
+/** One folder, through all that can happen to it. */
+describe('a folder of development mode', {timeout: 180_000}, () => {
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let sql: string;
+  let dev: DevMode | null = null;
+  beforeAll(async () => {
+    folder = await temporaryFolder();
+    sql = join(folder.path, 'schema.sql');
+  });
+  afterAll(async () => {
+    await dev?.[Symbol.asyncDispose]();
+    await folder[Symbol.asyncDispose]();
+  });
+  const start = async (args: readonly string[] = []) => {
+    dev = await startDevMode({cwd: folder.path, args});
+    return dev;
+  };
+  /** Starts what is meant to fail. */
+  const refused = async (args: readonly string[] = [], port?: number) => {
+    const failed = await startDevMode({
+      cwd: folder.path,
+      args,
+      waitUntilReady: false,
+      ...(port === undefined ? {} : {port}),
+    });
+    expect(await failed.exited).toBe(1);
+    return failed.output();
+  };
+
+  test('a port in use is told before anything is made', async () => {
+    const other = await occupy();
+    expect(await refused([], other.port)).toContain(`Port ${other.port} is in use by another program`);
+    other.close();
+    expect(existsSync(join(folder.path, '.zero'))).toBe(false);
+  });
+
+  test('a faulty schema file is told with its line', async () => {
+    expect(await refused(['--sql', 'none.sql'])).toContain('There is no file');
+    writeFileSync(sql, 'CREATE TABLE a (id int);\nCOPY a (id) FROM stdin;\n1\n\\.\n');
+    expect(await refused(['--sql', sql])).toMatch(/schema\.sql, line 2: COPY … FROM stdin .* --inserts/);
+    writeFileSync(sql, `${SCHEMA}\nCREATE TABEL b ();`);
+    expect(await refused(['--sql', sql])).toMatch(/schema\.sql, line 6: syntax error at or near "TABEL"/);
+  });
+
+  test('the mended file makes the database; permissions are said to be for trying out', async () => {
+    writeFileSync(sql, SCHEMA);
+    const {output, connectionString, port} = await start(['--sql', sql]);
+    expect(output()).toContain(`made from ${sql}`);
+    expect(output()).toContain('anyone may read and write everything');
+    expect(await animals(dev!)).toBe(1);
+    // Only this machine reaches it.
+    expect(connectionString()).toContain('@127.0.0.1:');
+    const facts = (await (await fetch(`http://127.0.0.1:${port}/demo/facts.json`)).json()) as {
+      tables: object[];
+    };
+    expect(facts.tables).toMatchObject([{name: 'animal', key: ['id']}]);
+  });
+
+  test('a second one in the folder is told of the first', async () => {
+    expect(await refused()).toContain('Another zerostream already runs in this folder');
+  });
+
+  test('psql connects as an owner who is no superuser', async () => {
+    const client = new pg.Client(dev!.connectionString());
+    await client.connect();
+    expect((await client.query('SHOW is_superuser')).rows).toEqual([{is_superuser: 'off'}]);
+    await client.query('CREATE TABLE later (id int PRIMARY KEY)');
+    await client.end();
+  });
+
+  test('killed, it leaves no PostgreSQL behind; what was left in the folder does not matter', async () => {
+    const url = dev!.connectionString();
+    await dev!.stop('SIGKILL');
+    await postgresIsGone(url);
+    const zero = join(folder.path, '.zero');
+    // An initdb that was cut off, and a pid that was given out again.
+    mkdirSync(join(zero, 'pg.new', 'base'), {recursive: true});
+    writeFileSync(join(zero, 'pg', 'postmaster.pid'), `${process.pid}\n${join(zero, 'pg')}\n`);
+    const port = Number(new URL(url).port);
+    const other = await occupy(port);
+    await start();
+    expect(dev!.output()).toContain(`Port ${port} is in use by another program`);
+    expect(dev!.connectionString()).not.toBe(url);
+    expect(await animals(dev!)).toBe(1);
+    other.close();
+    expect((await readFacts(dev!)).tables.map(({name}) => name)).toEqual(['animal', 'later']);
+  });
+
+  test('permissions follow a new table, until somebody deploys their own', async () => {
+    const client = await superuser(dev!, folder.path);
+    const deployed = async () =>
+      (await client.query<{permissions: {tables: object}}>('SELECT permissions FROM zero.permissions'))
+        .rows[0]!.permissions.tables;
+    expect(Object.keys(await deployed()).sort()).toEqual(['animal', 'later']);
+    await client.query(`UPDATE zero.permissions SET permissions = '{"tables": {}}'`);
+    await client.query('CREATE TABLE later_still (id int PRIMARY KEY)');
+    expect(await deployed()).toEqual({});
+    await client.end();
+  });
+
+  test('the port is kept across starts', async () => {
+    const url = dev!.connectionString();
+    expect(await dev!.stop('SIGTERM')).toBe(0);
+    await start();
+    expect(dev!.connectionString()).toBe(url);
+    expect(dev!.output()).toContain('permissions: those that were deployed');
+  });
+
+  test('a PostgreSQL that an earlier run left running is ended', async () => {
+    await dev!.stop('SIGINT');
+    const silent = createSay(null);
+    const left = await preparePostgres(await openDevFolder(folder.path), silent, undefined);
+    await start();
+    expect(dev!.output()).toMatch(/A PostgreSQL left by an earlier run \(process \d+\) was ended/);
+    await left.server.exited;
+    expect(await animals(dev!)).toBe(1);
+  });
+
+  test('a changed file is told of, another one is refused, and --reset takes it', async () => {
+    await dev!.stop();
+    writeFileSync(sql, `${SCHEMA}INSERT INTO animal VALUES (2, 'cat');`);
+    await start(['--sql', sql]);
+    expect(dev!.output()).toContain('has changed since the database was made from it');
+    expect(await animals(dev!)).toBe(1);
+    await dev!.stop();
+    const other = join(folder.path, 'other.sql');
+    writeFileSync(other, 'CREATE TABLE animal (id int PRIMARY KEY);');
+    expect(await refused(['--sql', other])).toMatch(/holds a database made from .*schema\.sql\. Add --reset/);
+    await start(['--sql', other, '--reset']);
+    expect(await animals(dev!)).toBe(0);
+  });
+
+  test('data that is half deleted is set aside, and the demonstration made', async () => {
+    await dev!.stop();
+    const zero = join(folder.path, '.zero');
+    rmSync(join(zero, 'pg', 'global', 'pg_control'));
+    rmSync(join(zero, 'lock.db'));
+    await start();
+    expect(dev!.output()).toMatch(
+      /cannot be used: global\/pg_control is missing\.\n.*is kept as .*pg\.broken/,
+    );
+    expect(dev!.output()).toContain('made from the demonstration');
+    expect(readFileSync(join(zero, '.gitignore'), 'utf8')).toBe('*\n');
+    expect((await readFacts(dev!)).tables).toHaveLength(6);
+  });
+
+  test('when PostgreSQL ends by itself, all ends, and says why', async () => {
+    const pid = Number.parseInt(readFileSync(join(folder.path, '.zero', 'pg', 'postmaster.pid'), 'utf8'), 10);
+    process.kill(pid, 'SIGINT');
+    expect(await dev!.exited).toBe(1);
+    expect(dev!.output()).toContain('PostgreSQL ended by itself');
+  });
+});
+
+const readFacts = async ({port}: DevMode) =>
+  (await (await fetch(`http://127.0.0.1:${port}/demo/facts.json`)).json()) as {tables: {name: string}[]};
+
+/** With the password that development mode keeps beside the data. */
+const superuser = async (dev: DevMode, folder: string): Promise<pg.Client> => {
+  const {password} = JSON.parse(readFileSync(join(folder, '.zero', 'pg', 'zerostream.json'), 'utf8')) as {
+    password: string;
+  };
+  const url = new URL(dev.connectionString());
+  url.username = 'postgres';
+  url.password = password;
+  const client = new pg.Client(url.href);
+  await client.connect();
+  return client;
+};

@@ -1,0 +1,66 @@
+import {spawnSync} from 'node:child_process';
+import {expect, test} from 'vitest';
+import {VERSION} from '../../src/version.ts';
+
+/** Runs the command to its end, with nothing configured. */
+const zerostream = (...args: string[]) => {
+  const {status, stdout, stderr} = spawnSync(process.execPath, ['dist/zerostream.js', ...args], {
+    env: {PATH: process.env['PATH']},
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  return {status, stdout, stderr};
+};
+
+test.each([['--help'], ['-h'], ['help'], ['--port', '1', '--help']])(
+  '%s explains commands and options',
+  (...args) => {
+    const {status, stdout, stderr} = zerostream(...args);
+    expect({status, stderr}).toEqual({status: 0, stderr: ''});
+    for (const text of [
+      'zerostream dev',
+      'inspect-pipeline',
+      'fixture-replay',
+      '--upstream-db',
+      'ZERO_UPSTREAM_DB',
+    ])
+      expect(stdout).toContain(text);
+  },
+);
+
+test('--version is that of the package', () => {
+  expect(zerostream('--version')).toEqual({status: 0, stdout: `${VERSION}\n`, stderr: ''});
+});
+
+test('dev --help teaches development mode', () => {
+  const {status, stdout} = zerostream('dev', '--help');
+  expect(status).toBe(0);
+  for (const text of [
+    '--sql <file>',
+    '--reset',
+    '--postgres-port',
+    '.zero/',
+    'Examples',
+    'this machine only',
+  ])
+    expect(stdout).toContain(text);
+});
+
+test.each([
+  [['dve'], 'unknown command "dve"; did you mean dev? there are dev, inspect-pipeline, fixture-replay'],
+  [['inspect-pipline'], 'did you mean inspect-pipeline?'],
+  [['postgres://user:hunter2@host/db'], 'zerostream --upstream-db postgres://…'],
+  [['--upstrem-db', 'x'], '--upstrem-db: unknown option; did you mean --upstream-db?'],
+  [['dev', '--rest'], '--rest: unknown option'],
+  [['dev', '--upstream-db=postgres://user:hunter2@host/db'], 'development mode brings its own database'],
+  [['dev', 'hunter2'], 'an argument belongs to no option'],
+  [['dev', '--postgres-port', 'many'], 'It must be a number from 1 to 65535'],
+  [['dev', '--port', 'many'], 'ZERO_PORT (--port): must be'],
+])('%j is refused with what to do', (args, message) => {
+  const {status, stdout, stderr} = zerostream(...args);
+  expect(status).toBe(1);
+  expect(stdout).toBe('');
+  expect(stderr).toContain(message);
+  // What stands in the place of a word may be a secret; and a stack helps nobody here.
+  expect(stderr).not.toMatch(/hunter2|\n\s+at /);
+});
