@@ -64,6 +64,10 @@ const functions = (name: string, publications: readonly string[]): string => {
         'type', event_type, 'version', 1, 'event', pg_catalog.json_build_object('tag', tag),
         'snapshot', pg_catalog.pg_current_snapshot()::text, 'created', pg_catalog.to_json(created),
         'schema', ${shard}.schema_specs())::text);
+      -- PostgreSQL places a message at the end of its record, which is where the next one begins, and for equal places
+      -- it knows no order between a transaction and its subtransaction, such as the block that calls this. With
+      -- something in between, rows written next do not come before the message.
+      PERFORM pg_catalog.pg_logical_emit_message(true, 'zerostream/space', '');
     END $body$;
     CREATE OR REPLACE FUNCTION ${shard}.update_schemas() RETURNS void LANGUAGE sql SECURITY DEFINER ${settings} AS $body$
       SELECT ${shard}.announce_schema('schemaSnapshot', 'MANUAL', '{}')

@@ -4,6 +4,7 @@ import {basename, join} from 'node:path';
 import pg from 'pg';
 import {replayWalCase} from '../../src/cli/replay-wal-case.ts';
 import {parseLsn} from '../../src/pg/lsn.ts';
+import {ensureShard} from '../../src/pg/shard.ts';
 import {buildReplica, parseSnapshotRow} from '../../src/replay/build-replica.ts';
 import {dumpReplica} from '../../src/replay/dump-replica.ts';
 import {type Fixture, ROWS_FILE, readFixture, readSchema, type WalCase} from '../../src/replay/fixture.ts';
@@ -27,6 +28,10 @@ interface Scenario {
   readonly name: string;
   readonly about: string;
   readonly partBytes: number | undefined;
+  /** Event triggers announce schema changes. */
+  readonly triggers: boolean;
+  /** Code of the fault by which the chain is meant to end. */
+  readonly fault: string | undefined;
   readonly setup: string;
   /** Each runs as one simple query, so as one transaction unless it says otherwise. */
   readonly changes: readonly string[];
@@ -34,12 +39,14 @@ interface Scenario {
 
 const readScenario = (file: string): Scenario => {
   const [setup = '', changes = ''] = readFileSync(file, 'utf8').split(/^-- @changes\n/m);
-  const option = (name: string) => new RegExp(`^-- @${name} (.*)$`, 'm').exec(setup)?.[1];
+  const option = (name: string) => new RegExp(`^-- @${name}\\b ?(.*)$`, 'm').exec(setup)?.[1];
   const partBytes = option('partBytes');
   return {
     name: basename(file, '.sql'),
     about: option('about') ?? '',
     partBytes: partBytes === undefined ? undefined : Number(partBytes),
+    triggers: option('triggers') !== undefined,
+    fault: option('fault'),
     setup: setup.includes('CREATE PUBLICATION')
       ? setup
       : `${setup}; CREATE PUBLICATION fixture FOR ALL TABLES WITH (publish_via_partition_root = true)`,
@@ -61,9 +68,12 @@ const record = async (scenario: Scenario, serverUrl: string, dir: string): Promi
     await client.query(`SET timezone = 'UTC'`);
     await client.query(scenario.setup);
     rmSync(dir, {recursive: true, force: true});
-    const source = {url: url.href, publications: ['fixture'], dir};
+    const publications = scenario.triggers
+      ? (await ensureShard(client, {appID: 'fixture', shardNum: 0, publications: ['fixture']})).publications
+      : ['fixture'];
+    const source = {url: url.href, publications, dir};
     await recordAll(source, scenario, client);
-    await accept(source, dir);
+    await accept(source, scenario, dir);
   } finally {
     await client.end();
     await admin.query(`DROP DATABASE "${name}" WITH (FORCE)`);
@@ -102,11 +112,16 @@ const recordAll = async (source: Source, scenario: Scenario, client: pg.Client) 
 };
 
 /** Replays, compares with a snapshot taken now, and only then writes the expectations. */
-const accept = async (source: Source, dir: string) => {
+const accept = async (source: Source, {fault}: Scenario, dir: string) => {
   const work = mkdtempSync(join(tmpdir(), 'zs-record-'));
   try {
     const fixture = readFixture(dir) as Fixture<WalCase>;
     await replayWalCase(fixture, {bless: true});
+    const log = readFileSync(join(dir, 'expect.log.ndjson'), 'utf8');
+    const ended = /^\{"fault":\{"code":"(\w+)"/m.exec(log)?.[1];
+    if (ended !== fault)
+      throw new Error(`${dir}: the chain ended by ${ended ?? 'no fault'}:\n${log.slice(-300)}`);
+    if (fault) return;
     const now = join(work, 'now');
     const end = await recordSnapshot({...source, dir: now, about: 'the end'});
     await end.session.end();

@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, test} from 'vitest';
 import {formatLsn, parseLsn} from '../../src/pg/lsn.ts';
+import {ensureShard} from '../../src/pg/shard.ts';
 import {openReader} from '../../src/replica/open.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {fixtureReplay} from './io.ts';
@@ -119,6 +120,41 @@ test('ends by time, though nothing comes', async () => {
   expect(code, out).toBe(0);
   expect(out).toContain('its time is over: 0 transactions');
   expect(await expectWhole(dir)).toBe(1);
+});
+
+test('schema changes announced by event triggers are replayed, with rows right behind them', async () => {
+  await using db = await createDatabase(`CREATE TABLE t (id int PRIMARY KEY);
+    CREATE PUBLICATION p FOR TABLES IN SCHEMA public`);
+  const client = await db.pool.connect();
+  const {publications} = await ensureShard(client, {appID: db.appID, shardNum: 0, publications: ['p']});
+  const dir = join(root, 'ddl');
+  const recording = fixtureReplay(
+    ...[
+      'record',
+      '--upstream',
+      db.url,
+      '--publication',
+      publications.join(),
+      '--out',
+      dir,
+      '--max-bytes',
+      '200000',
+    ],
+  );
+  let ended = false;
+  void recording.finally(() => {
+    ended = true;
+  });
+  // Without anything between announcement and row, PostgreSQL may send them the wrong way round.
+  for (let i = 0; !ended; i++)
+    await client.query(
+      `ALTER TABLE t ADD COLUMN c${i} int DEFAULT ${i}; INSERT INTO t (id, c${i}) VALUES (${i}, 7)`,
+    );
+  client.release();
+  const {code, out} = await recording;
+  expect(code, out).toBe(0);
+  expect(readFileSync(join(dir, 'expect.log.ndjson'), 'utf8')).not.toContain('"fault"');
+  expect(readFileSync(join(dir, 'expect.log.ndjson'), 'utf8')).toContain('"tag":"add-column"');
 });
 
 test('says what is wrong, and leaves nothing behind', async () => {
