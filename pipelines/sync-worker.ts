@@ -2,7 +2,7 @@ import type {Socket} from 'node:net';
 import {type Observable, Subject, share, tap} from 'rxjs';
 import {createEndpoint} from '../src/app-server/endpoint.ts';
 import {NamedQueries} from '../src/app-server/named-queries.ts';
-import {transformBoth} from '../src/app-server/transform.ts';
+import {resolveQuery, transformBoth} from '../src/app-server/transform.ts';
 import {NO_PERMISSIONS, PermissionsCache} from '../src/auth/permissions.ts';
 import {createTokenVerifier} from '../src/auth/verify.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
@@ -18,15 +18,17 @@ import type {WorkerInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool, explainConnection} from '../src/pg/connect.ts';
 import type {Version} from '../src/pg/lsn.ts';
-import {ProtocolError} from '../src/protocol/error-body.ts';
+import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
 import type {Up} from '../src/protocol/up.ts';
 import {createAcceptor} from '../src/sync/accept.ts';
 import {ClientGroup} from '../src/sync/client-group.ts';
 import {CommitTimes} from '../src/sync/commit-times.ts';
 import type {GroupDeps} from '../src/sync/group-deps.ts';
+import {InspectHandler} from '../src/sync/inspect.ts';
 import {transformLocally} from '../src/sync/transform-locally.ts';
 import type {ClientConnection, HandedRequest, MessageHandler, VersionReady} from '../src/sync/types.ts';
 import {Views} from '../src/sync/views.ts';
+import {VERSION} from '../src/version.ts';
 import {serveGroups} from './client-group.ts';
 import {housekeeping} from './housekeeping.ts';
 import {createIdentity, namedPuts} from './identity.ts';
@@ -184,6 +186,18 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   const verifier = createTokenVerifier(config);
   const identity = createIdentity({config, log, board, verifier, named, groups: () => groups.values()});
   const maintaining = identity.maintenance.subscribe();
+  const inspector = new InspectHandler({
+    config,
+    version: config.serverVersion ?? VERSION,
+    log,
+    resolve: resolveQuery(
+      transformLocally(() => permissions.current()),
+      named,
+    ),
+    analyze: async () => {
+      throw protocolError('InvalidMessage', 'This server cannot analyze queries for the inspector yet.');
+    },
+  });
   const handler: MessageHandler = {
     connect: async connection => groupOf(connection.clientGroupID).connect(connection),
     message: async (connection, message) => {
@@ -215,13 +229,8 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
         return;
       case 'ackMutationResponses':
         return mutations.custom?.seen(connection, body);
-      case 'inspect': {
-        const value = body.op === 'version' ? (config.serverVersion ?? 'zerostream') : false;
-        return connection.send([
-          'inspect',
-          {id: body.id, op: body.op === 'version' ? 'version' : 'authenticated', value},
-        ]);
-      }
+      case 'inspect':
+        return inspector.handle(group, connection, body);
       // The reference ignores these as well (protocol.md §2.6).
       case 'pull':
       case 'ping':

@@ -1,6 +1,9 @@
 import type {QueryRecord} from '../cvr/types.ts';
 import type {Log} from '../observe/log.ts';
+import {protocolError} from '../protocol/error-body.ts';
 import type {Transformed, TransformQueries} from '../sync/group-deps.ts';
+import type {ClientConnection} from '../sync/types.ts';
+import type {AST} from '../zql/ast.ts';
 import type {NamedQueries, NamedQuery} from './named-queries.ts';
 
 /** Client queries go one way, named ones are asked for at the app's endpoint. */
@@ -34,3 +37,34 @@ export const namedQueriesOf = (queries: Iterable<QueryRecord>): NamedQuery[] => 
     if (!ast && name !== null) named.push({hash, name, args: args ?? []});
   return named;
 };
+
+/** One query for its own sake, as it would be run. @throws ProtocolError */
+export const resolveQuery =
+  (local: TransformQueries, named: NamedQueries | null) =>
+  async (query: {readonly ast: AST} | NamedQuery, connection: ClientConnection): Promise<AST> => {
+    if ('ast' in query) {
+      const record = recordOf(query.ast);
+      const result = (await local([record], connection)).get(record.hash);
+      return astOf(result);
+    }
+    if (!named)
+      throw protocolError('InvalidMessage', 'A query has a name only where ZERO_QUERY_URL is configured.');
+    return astOf((await named.transform([query], connection)).get(query.hash));
+  };
+
+const astOf = (result: Transformed | undefined): AST => {
+  if (result && 'ast' in result) return result.ast;
+  throw protocolError('InvalidMessage', result?.error.message ?? 'The query is refused.');
+};
+
+const recordOf = (ast: AST): QueryRecord => ({
+  hash: 'analyze-query',
+  ast,
+  name: null,
+  args: null,
+  internal: false,
+  patchVersion: null,
+  transformationHash: null,
+  transformationVersion: null,
+  desires: new Map(),
+});

@@ -1,4 +1,3 @@
-import {createHash, timingSafeEqual} from 'node:crypto';
 import {createReadStream} from 'node:fs';
 import {rm} from 'node:fs/promises';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
@@ -6,10 +5,12 @@ import type {Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {writeHeapSnapshot} from 'node:v8';
+import {isAdminPassword} from '../auth/admin-password.ts';
 import type {ZeroConfig} from '../config/config.ts';
 import type {DaemonInspection} from '../observe/inspection.ts';
 import {RECORD_PATH, RECORD_PROTOCOL} from '../replay/record-protocol.ts';
 import {requestUrl} from '../sync/handshake.ts';
+import type {StatzAnswer} from './statz.ts';
 
 export interface HttpDeps {
   readonly config: Pick<ZeroConfig, 'adminPassword' | 'development'>;
@@ -17,6 +18,8 @@ export interface HttpDeps {
   /** A `/keepalive` request came. */
   readonly onKeepalive?: () => void;
   readonly inspect: () => Promise<DaemonInspection>;
+  /** Answers `/statz` with these parameters. */
+  readonly statz: (params: URLSearchParams) => Promise<StatzAnswer>;
   readonly upgrade: (request: IncomingMessage, socket: Socket, head: Buffer) => void;
   /** A recorder with the admin's password asks for the stream. */
   readonly record: (socket: Socket) => void;
@@ -59,7 +62,14 @@ const respond = async (deps: HttpDeps, request: IncomingMessage, response: Serve
       // Loaded when first asked for: most servers are never asked.
       response.end(await (await import('../observe/metrics.ts')).metricsText(await deps.inspect()));
       return;
-    case '/statz':
+    case '/statz': {
+      if (!admitted(deps, request, response, 'Statz')) return;
+      const {status, contentType, body} = await deps.statz(url.searchParams);
+      response.statusCode = status;
+      response.setHeader('Content-Type', contentType);
+      response.end(body);
+      return;
+    }
     case '/pipelines':
       if (!admitted(deps, request, response, 'Statz')) return;
       response.setHeader('Content-Type', 'application/json');
@@ -100,13 +110,5 @@ const admitted = (
 
 const hasPassword = ({config}: HttpDeps, request: IncomingMessage): boolean => {
   const given = Buffer.from(request.headers.authorization?.replace(/^Basic /, '') ?? '', 'base64').toString();
-  const password = given.slice(given.indexOf(':') + 1);
-  return config.adminPassword
-    ? sameText(password, config.adminPassword)
-    : config.development && password === '';
-};
-
-const sameText = (a: string, b: string): boolean => {
-  const digest = (value: string) => createHash('sha256').update(value).digest();
-  return timingSafeEqual(digest(a), digest(b));
+  return isAdminPassword(config, given.slice(given.indexOf(':') + 1));
 };

@@ -7,6 +7,7 @@ import {NEWEST_PROTOCOL} from '../sync/handshake.ts';
 import {Dispatcher} from './dispatcher.ts';
 import {createHttpServer} from './http-server.ts';
 import {watchKeepalive} from './keepalive.ts';
+import type {StatzAnswer} from './statz.ts';
 
 export interface ServerOptions {
   readonly config: ZeroConfig;
@@ -69,12 +70,19 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
     end({code: 0, reason: `no /keepalive request came for ${config.keepaliveTimeoutMs} ms`}),
   );
 
+  const inspect = async () => dispatcher?.inspect(version) ?? asleep(config, version, startedAtMs);
+  let statz: ((params: URLSearchParams) => Promise<StatzAnswer>) | null = null;
   const server = createHttpServer({
     config,
     // A lazy server is healthy while it sleeps.
     isReady: () => dispatcher?.isReady ?? true,
     onKeepalive: keepalive.seen,
-    inspect: async () => dispatcher?.inspect(version) ?? asleep(config, version, startedAtMs),
+    inspect,
+    // Loaded when first asked for: it brings SQLite with it.
+    statz: async params => {
+      statz ??= (await import('./statz.ts')).createStatz(config, inspect);
+      return statz(params);
+    },
     upgrade: (request, socket, head) => {
       const sleeping = dispatcher === null;
       const awake = wake();

@@ -1,4 +1,5 @@
 import type {GraphInspection} from '../observe/inspection.ts';
+import {TimeDigest} from '../observe/time-digest.ts';
 import type {Snapshot} from '../replica/snapshots.ts';
 import type {TableSpec} from '../replica/table-spec.ts';
 import type {AST} from '../zql/ast.ts';
@@ -58,6 +59,7 @@ export class Graph implements QueryGraph {
   hydrationMs = 0;
   advances = 0;
   advanceMs = 0;
+  readonly updateTimes = new TimeDigest();
   changesOut = 0;
   rowsTouched = 0;
   recomputed = 0;
@@ -306,7 +308,9 @@ export class Graph implements QueryGraph {
       if (diffs.some(({op}) => op !== 'edit')) this.#rowSet = null;
     }
     this.advances++;
-    this.advanceMs += performance.now() - started;
+    const ms = performance.now() - started;
+    this.advanceMs += ms;
+    this.updateTimes.add(ms);
     this.changesOut += diffs.length;
     return diffs;
   }

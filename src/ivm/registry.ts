@@ -1,3 +1,4 @@
+import type {TimeDigest} from '../observe/time-digest.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {TableSpec} from '../replica/table-spec.ts';
 import type {AST} from '../zql/ast.ts';
@@ -56,7 +57,11 @@ export interface QueryGraph {
   rows(): readonly PresentRow[];
   /** Order-independent digest of the ids of all present rows: equal digest ⇒ the same rows, of whatever contents. */
   rowSet(): string;
+  /** What is run: the transformed AST. */
+  readonly ast: AST;
   readonly hydrationMs: number;
+  /** Of the steps that a change brought it. */
+  readonly updateTimes: TimeDigest;
 }
 
 /**

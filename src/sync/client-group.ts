@@ -21,6 +21,7 @@ import {type CatchUps, type Poke, pokesOf} from './group-pokes.ts';
 import {GroupQueries} from './group-queries.ts';
 import {GroupRows} from './group-rows.ts';
 import {updateOf} from './group-update.ts';
+import type {InspectedGroup} from './inspect-queries.ts';
 import {ensureInternalQueries} from './internal-queries.ts';
 import {TtlClock} from './ttl-clock.ts';
 import type {ClientConnection} from './types.ts';
@@ -265,6 +266,13 @@ export class ClientGroup {
   lifeSign(): LifeSign | null {
     if (!this.#cvr || isEmpty(this.#cvr.version)) return null;
     return {clientGroupID: this.id, ttlClockMs: this.#clock.now(), rowSets: this.#rowSets};
+  }
+
+  /** For the client's inspector; null before the view record was loaded. */
+  inspected(): InspectedGroup | null {
+    return (
+      this.#cvr && {cvr: this.#cvr, nowMs: this.#clock.now(), graphOf: hash => this.#queries.graphOf(hash)}
+    );
   }
 
   inspect(): GroupInspection {

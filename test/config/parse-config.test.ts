@@ -187,10 +187,13 @@ describe('secrets', () => {
 
 describe('notices and deprecations', () => {
   test('a feature not built yet is told in one line, under the name that was used', () => {
-    const {notices} = parseConfig(['--lazy-startup'], {...base, ZERO_REPLICA_VACUUM_INTERVAL_HOURS: '24'});
+    const {notices} = parseConfig(['--shadow-sync-enabled'], {
+      ...base,
+      ZERO_REPLICA_VACUUM_INTERVAL_HOURS: '24',
+    });
     expect(notices).toEqual([
       expect.stringMatching(/^ZERO_REPLICA_VACUUM_INTERVAL_HOURS: accepted, but not built yet/),
-      expect.stringMatching(/^--lazy-startup: accepted, but not built yet/),
+      expect.stringMatching(/^--shadow-sync-enabled: accepted, but not built yet/),
     ]);
   });
 

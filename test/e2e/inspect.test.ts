@@ -1,184 +1,121 @@
-import {spawn} from 'node:child_process';
-import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
-import {type Browser, chromium, type Page} from 'playwright-core';
-import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {afterAll, beforeAll, expect, test} from 'vitest';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
-import {type StockClient, stockClient} from '../helpers/stock-client.ts';
+import {rawClient} from '../helpers/raw-client.ts';
+import {stockClient} from '../helpers/stock-client.ts';
 import {until} from '../helpers/until.ts';
 import {deployAnyone} from './permissions.ts';
 import {ddl, schema, zql} from './schema.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
-const PASSWORD = 'look-at-me';
-
+/** The client's inspector and the admin's pages (views.md §8). */
+const PASSWORD = 'open sesame';
 let db: TestDatabase;
 let daemon: Daemon;
-let client: StockClient<typeof schema>;
-let dir: string;
 
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'zs-inspect-'));
   db = await createDatabase(ddl);
+  await db.query(`INSERT INTO label SELECT 'l' || i, 'name ' || i FROM generate_series(1, 30) i`);
   daemon = await startDaemon({
     upstream: db.url,
     appID: db.appID,
-    env: {ZERO_ADMIN_PASSWORD: PASSWORD, NODE_ENV: 'production'},
+    env: {NODE_ENV: 'production', ZERO_ADMIN_PASSWORD: PASSWORD, ZERO_SERVER_VERSION: '7.7.7'},
   });
   await deployAnyone(db, db.appID);
-  client = stockClient({schema, server: daemon.url, storageKey: db.name, userID: 'u1'});
-  const labels = client.zero.materialize(zql.label.orderBy('name', 'asc').limit(10));
-  await client.zero.mutate.label.insert({id: 'l1', name: 'first'});
-  await until(
-    async () =>
-      (await db.query(`SELECT 1 FROM label`)).rowCount === 1 && (labels.data as unknown[]).length === 1,
-    'the label is there',
-  );
 });
 
 afterAll(async () => {
-  await client?.[Symbol.asyncDispose]();
   await daemon?.[Symbol.asyncDispose]();
   await db?.[Symbol.asyncDispose]();
-  rmSync(dir, {recursive: true, force: true});
 });
 
-/** Runs the tool to its end. */
-const inspect = async (...args: string[]) => {
-  const child = spawn(process.execPath, ['dist/inspect-pipeline.js', '--url', daemon.url, ...args], {
-    env: {PATH: process.env['PATH']},
-  });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', chunk => (out += chunk));
-  child.stderr.on('data', chunk => (err += chunk));
-  const code = await new Promise<number | null>(resolve => child.once('close', resolve));
-  return {code, out, err};
-};
+interface Digest {
+  count(): number;
+  quantile(q: number): number;
+}
 
-describe('once', () => {
-  test('shows every stage in order, the graphs and the group', async () => {
-    const {code, out} = await inspect('--password', PASSWORD);
-    expect(code).toBe(0);
-    const stages = [...out.matchAll(/^ {2}[▶·] (\S+)/gm)].map(match => match[1]);
-    expect(stages).toEqual(
-      expect.arrayContaining(['replication.decode', 'replication.ack', 'query.advance', 'client-group.poke']),
-    );
-    expect(stages.indexOf('replication.decode')).toBeLessThan(stages.indexOf('replication.apply'));
-    expect(out).toMatch(/label: 1 rows · 1 subscribers/);
-    expect(out).toMatch(/group \S+: at \S+ · 1 clients/);
-    expect(out).toMatch(/replication\.apply .* lag [\d.]+ m?s, measured/);
-  });
-
-  test('JSON and Mermaid', async () => {
-    const json = await inspect('--password', PASSWORD, '--json');
-    expect(JSON.parse(json.out)).toMatchObject({replicator: {state: 'streaming'}, workers: [{index: 0}]});
-    const {out} = await inspect('--password', PASSWORD, '--mermaid');
-    expect(out).toMatch(/^flowchart LR\n/);
-    expect(out).toContain('replication.apply');
-  });
-
-  test('a missing password and a server that is not there are told', async () => {
-    expect(await inspect()).toMatchObject({code: 1, err: expect.stringContaining('--password')});
-    expect(await inspect('--url', 'http://127.0.0.1:1')).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('no server answers at http://127.0.0.1:1'),
-    });
-  });
+test('the stock inspector shows queries, their times, and the version, after the password was given', async () => {
+  await using client = stockClient({schema, server: daemon.url, storageKey: db.name, userID: 'u'});
+  const view = client.zero.materialize(zql.label.limit(10));
+  await until(() => (view.data as unknown[]).length === 10, 'labels arrive');
+  const {inspector} = client.zero;
+  expect(await inspector.authenticate('wrong')).toBe(false);
+  expect(await inspector.authenticate(PASSWORD)).toBe(true);
+  expect(await inspector.serverVersion()).toBe('7.7.7');
+  await db.query(`UPDATE label SET name = 'renamed' WHERE id = 'l1'`);
+  await until(() => JSON.stringify(view.data).includes('renamed'), 'the change arrives');
+  const [query, ...others] = await inspector.client.queries();
+  expect(others).toEqual([]);
+  expect(query).toMatchObject({got: true, deleted: false, rowCount: 10, name: null});
+  const own = query!.metrics as unknown as Record<string, Digest & number>;
+  expect(own['query-hydration-server-ms'] ?? own['query-materialization-server']).toBeTruthy();
+  const metrics = (await inspector.metrics()) as unknown as Record<string, Digest>;
+  expect(metrics['query-materialization-server']!.count()).toBe(1);
+  expect(metrics['query-update-server']!.count()).toBe(1);
+  expect(metrics['query-update-server']!.quantile(0.5)).toBeGreaterThan(0);
+  expect(client.complaints).toEqual([]);
 });
 
-// A real terminal, made by util-linux's script.
-test.skipIf(!existsSync('/usr/bin/script'))(
-  '--watch draws on a terminal, scrolls, and gives the terminal back at q',
-  async () => {
-    const command = `${process.execPath} dist/inspect-pipeline.js --url ${daemon.url} --password ${PASSWORD} --watch`;
-    const child = spawn('script', ['-qfec', `stty rows 12 cols 90; ${command}`, '/dev/null'], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    let out = '';
-    child.stdout.on('data', chunk => (out += chunk));
-    const closed = new Promise<number | null>(resolve => child.once('close', resolve));
-    await until(() => out.includes('/s in'), 'rates are shown');
-    expect(out).toContain('\x1b[?1049h');
-    expect(out).toMatch(/q ends · ↑↓ scroll · \d+ lines more/);
-    const last = () => out.slice(out.lastIndexOf('\x1b[H'));
-    expect(last()).toContain('zerostream');
-    child.stdin.write('\x1b[B\x1b[B\x1b[B');
-    await until(() => !/zerostream \d/.test(last()), 'the view has scrolled');
-    child.stdin.write('q');
-    expect(await closed).toBe(0);
-    expect(out.trimEnd().endsWith('\x1b[?1049l')).toBe(true);
-  },
-);
+test('without the password nothing is told, and it lets in one group alone', async () => {
+  using client = rawClient({server: daemon.url});
+  using other = rawClient({server: daemon.url});
+  await client.next('pokeEnd');
+  await other.next('pokeEnd');
+  const ask = (op: string, id: string, more: object = {}) => client.send(['inspect', {op, id, ...more}]);
+  const answer = (id: string) =>
+    client.next<{op: string; value: unknown}>('inspect', body => (body as {id?: string}).id === id);
+  for (const op of ['queries', 'metrics', 'version', 'analyze-query']) {
+    ask(op, op);
+    expect(await answer(op)).toEqual({op: 'authenticated', id: op, value: false});
+  }
+  ask('authenticate', 'a', {value: PASSWORD});
+  expect(await answer('a')).toMatchObject({op: 'authenticated', value: true});
+  ask('queries', 'b');
+  expect(await answer('b')).toMatchObject({op: 'queries', value: []});
+  other.send(['inspect', {op: 'version', id: 'v'}]);
+  expect(await other.next('inspect')).toMatchObject({op: 'authenticated', value: false});
+});
 
-describe.skipIf(!existsSync(CHROMIUM))('the page', () => {
-  let browser: Browser;
-  beforeAll(async () => {
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking'],
-    });
-  });
-  afterAll(() => browser?.close());
-
-  const open = async (url: string): Promise<{page: Page; errors: string[]}> => {
-    const page = await browser.newPage({viewport: {width: 1400, height: 900}});
-    const errors: string[] = [];
-    page.on('pageerror', error => errors.push(String(error)));
-    page.on('request', request => {
-      const {host} = new URL(request.url());
-      if (request.url().startsWith('http') && host !== new URL(url).host) errors.push(request.url());
-    });
-    await page.goto(url);
-    return {page, errors};
-  };
-
-  test('--html writes one self-contained page, usable with the keyboard', async () => {
-    const file = join(dir, 'pipeline.html');
-    expect(await inspect('--password', PASSWORD, '--html', file)).toMatchObject({code: 0});
-    expect(readFileSync(file, 'utf8')).not.toContain(PASSWORD);
-    const {page, errors} = await open(`file://${file}`);
-    await page.getByRole('button', {name: /^decode/}).focus();
-    await page.keyboard.press('ArrowRight');
-    await page.keyboard.press('Enter');
-    await page.getByText('replicator · replication.batch').waitFor();
-    expect(await page.locator(':focus').getAttribute('data-key')).toBe('replicator/replication.batch');
-    await page.getByText('was not rebuilt since the start').waitFor();
-    const graph = page.locator('summary', {hasText: 'label'});
-    await graph.focus();
-    await page.keyboard.press('Enter');
-    await page.getByText('take 10').waitFor();
-    await page.getByRole('button', {name: /light and dark/}).click();
-    expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark');
-    expect(errors).toEqual([]);
+const get = (path: string, password?: string) =>
+  fetch(`${daemon.url}${path}`, {
+    headers: password === undefined ? {} : {Authorization: `Basic ${btoa(`anyone:${password}`)}`},
   });
 
-  test('--serve shows a live server, and says when it is gone', async () => {
-    const child = spawn(
-      process.execPath,
-      ['dist/inspect-pipeline.js', '--url', daemon.url, '--password', PASSWORD, '--serve', '0'],
-      {env: {PATH: process.env['PATH']}},
-    );
-    let out = '';
-    child.stdout.on('data', chunk => (out += chunk));
-    const closed = new Promise<number | null>(resolve => child.once('close', resolve));
-    try {
-      await until(() => out.includes('Ctrl-C ends'), 'the page is served');
-      const url = /: (http:\/\/127\.0\.0\.1:\d+\/)/.exec(out)![1]!;
-      const {page, errors} = await open(url);
-      await page.getByRole('button', {name: /^apply/}).click();
-      await page.getByText('replicator · replication.apply').waitFor();
-      const total = async () =>
-        Number(/· (\d+) in all/.exec((await page.locator('#detail dd').first().textContent()) ?? '')?.[1]);
-      const before = await total();
-      await client.zero.mutate.label.update({id: 'l1', name: 'second'});
-      await until(async () => (await total()) > before, 'the change is counted');
-      expect(errors).toEqual([]);
-    } finally {
-      child.kill('SIGTERM');
+test('the admin pages want the password and say what they count', async () => {
+  for (const path of ['/statz', '/heapz', '/pipelines']) {
+    for (const password of [undefined, '', 'wrong']) {
+      const refused = await get(path, password);
+      expect(refused.status).toBe(401);
+      expect(refused.headers.get('www-authenticate')).toMatch(/^Basic realm=/);
+      await refused.arrayBuffer();
     }
-    expect(await closed).toBe(0);
+  }
+  using client = rawClient({server: daemon.url});
+  client.crud(1, [{op: 'insert', tableName: 'label', value: {id: 'new', name: 'new'}}]);
+  await client.confirmed(1);
+  const statz = await (await get('/statz?format=json', PASSWORD)).json();
+  expect(statz).toMatchObject({
+    upstream: {numReplicas: 1, numMutationsProcessed: 1},
+    cvr: {totalNumQueries: expect.any(Number) as number, numInactiveQueries: expect.any(Number) as number},
+    changeLog: {changeLogSize: expect.any(Number) as number},
+    replica: {page_size: expect.any(Number) as number, fileBytes: expect.any(Number) as number},
+    replication: {state: 'streaming'},
+    os: {processors: expect.any(Number) as number},
   });
+  expect(JSON.stringify(statz)).not.toContain('"error"');
+  expect(statz.cvr.totalNumQueries).toBeGreaterThan(0);
+  const text = await (await get('/statz?group=os,replica', PASSWORD)).text();
+  expect(text).toMatch(/^=== replica ===\nfile: /);
+  expect(text).toContain('=== os ===');
+  expect(text).not.toContain('=== cvr ===');
+  expect((await get('/statz?group=nothing', PASSWORD)).status).toBe(400);
+  const heap = await get('/heapz', PASSWORD);
+  expect(heap.headers.get('content-disposition')).toContain('attachment');
+  expect(await heap.text()).toMatch(/^\{"snapshot"/);
+});
+
+test('health and metrics are open to all', async () => {
+  expect(await (await get('/')).text()).toBe('OK');
+  expect(await (await get('/keepalive')).text()).toBe('OK');
+  const metrics = await (await get('/metrics')).text();
+  expect(metrics).toMatch(/^zerostream_client_groups \d+$/m);
 });
