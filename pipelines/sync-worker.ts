@@ -91,6 +91,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     slowHydrateMs: config.log.slowHydrateThreshold,
     yieldMs: Math.max(2, config.yieldThresholdMs),
     usePlanner: config.enableQueryPlanner,
+    countVisits: config.queryHydrationStats === true,
     lingerRows: LINGER_ROWS,
   });
   const permissions = new PermissionsCache(() => registry.permissionsRow());

@@ -6,7 +6,9 @@ import type {AST} from '../zql/ast.ts';
 import {allNodes, type NodePlan, planQuery} from '../zql/plan.ts';
 import {type Choice, chooseAccess} from '../zql/planner.ts';
 import type {RowChange} from './changes.ts';
+import {describe} from './describe.ts';
 import {digestOfIds} from './id-digest.ts';
+import {createIndexText, type MissingIndex, missingIndexes} from './missing-index.ts';
 import {buildNode, emptyDiff, type Node, type NodeDiff, nodesOf, replaceKey, type Touched} from './node.ts';
 import {type NodeSql, ROOT_KEY} from './node-rows.ts';
 import {exists, TooManyRows} from './operators/exists.ts';
@@ -35,6 +37,8 @@ export interface GraphInit {
   readonly routes: Routes<Graph>;
   /** Choose the ways of hydration from statistics, or leave it to SQLite. */
   readonly usePlanner: boolean;
+  /** Count the rows that hydration looks at. */
+  readonly countVisits?: boolean;
 }
 
 /** A root of the graph with the way it is read: the query itself, and the companions of its scalar subqueries. */
@@ -63,6 +67,8 @@ export class Graph implements QueryGraph {
   changesOut = 0;
   rowsTouched = 0;
   recomputed = 0;
+  /** Rows that hydration looked at, by node index, if they are counted. */
+  readonly visits: Map<number, number> | null;
   readonly #init: GraphInit;
   #roots: readonly Root[] = [];
   /** Only then do changes reach it. */
@@ -77,6 +83,7 @@ export class Graph implements QueryGraph {
     this.id = init.id;
     this.text = init.text;
     this.ast = init.ast;
+    this.visits = init.countVisits ? new Map() : null;
     this.#init = init;
   }
 
@@ -177,26 +184,19 @@ export class Graph implements QueryGraph {
     this.#leaveRoutes();
   }
 
-  inspect(): GraphInspection {
-    const operators: GraphInspection['operators'][number][] = [];
-    const describe = (node: Node, depth: number) => {
-      const {plan} = node;
-      let rows = 0;
-      for (const present of node.present.values()) rows += present.size;
-      const kind = plan.role === 'root' ? 'source' : plan.role === 'related' ? 'join' : 'exists';
-      operators.push({
-        depth,
-        operator: `${kind} ${plan.table.name}`,
-        rows,
-        keys: node.demand.size,
-        sql: node.sql.statement.sql,
-      });
-      if (plan.where) operators.push({depth: depth + 1, operator: 'filter', rows, keys: 0, sql: null});
-      if (plan.limit !== null)
-        operators.push({depth: depth + 1, operator: `take ${plan.limit}`, rows, keys: 0, sql: null});
-      for (const child of new Set([...node.exists, ...node.emitted])) describe(child, depth + 1);
-    };
-    for (const {node} of this.#roots) describe(node, 0);
+  /** Indexes that would spare reading or sorting; the plans are those of `snapshot`. */
+  missingIndexes(snapshot: Snapshot, tables: ReadonlyMap<string, TableSpec>): MissingIndex[] {
+    const statistics = readStatistics(snapshot, tables);
+    return this.#roots.flatMap(({node}) =>
+      missingIndexes(node.plan, statistics, planLines(snapshot, node.sql.statement)),
+    );
+  }
+
+  /** With plans and missing indexes if a snapshot to ask for them is given. */
+  inspect(ask?: {
+    readonly snapshot: Snapshot;
+    readonly tables: ReadonlyMap<string, TableSpec>;
+  }): GraphInspection {
     return {
       id: this.id,
       ast: this.ast,
@@ -206,7 +206,11 @@ export class Graph implements QueryGraph {
       advances: this.advances,
       advanceMs: this.advanceMs,
       changesOut: this.changesOut,
-      operators,
+      rowsTouched: this.rowsTouched,
+      recomputed: this.recomputed,
+      ways: this.#roots.flatMap(({choice}) => choice.ways),
+      missingIndexes: ask ? this.missingIndexes(ask.snapshot, ask.tables).map(createIndexText) : [],
+      operators: this.#roots.flatMap(({node}) => [...describe(node, ask?.snapshot ?? null, this.visits)]),
     };
   }
 
@@ -215,7 +219,8 @@ export class Graph implements QueryGraph {
     const statistics = readStatistics(snapshot, tables);
     return [root, ...companions].map(plan => {
       const choice = chooseAccess(plan, statistics, this.#init.usePlanner);
-      const node = buildNode(plan, choice.access, sql => reserveOf(plan, sql, snapshot));
+      const access = this.visits ? {...choice.access, counted: true} : choice.access;
+      const node = buildNode(plan, access, sql => reserveOf(plan, sql, snapshot));
       node.demand.set(ROOT_KEY, 1);
       return {node, choice};
     });

@@ -2,11 +2,11 @@ import {ident} from '../pg/identifier.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {Snapshot} from '../replica/snapshots.ts';
 import {type SqliteValue, VERSION_COLUMN} from '../replica/table-spec.ts';
-import {type Access, compileWhere, PROBE} from '../zql/compile-condition.ts';
+import {type Access, compileWhere, PROBE, probeAccess} from '../zql/compile-condition.ts';
 import {compileAfter, compileOrder, compileStart} from '../zql/compile-order.ts';
 import {type Fragment, join} from '../zql/fragment.ts';
 import {emittedChildren, hasIndexOn, type NodePlan} from '../zql/plan.ts';
-import {joinTuples, keyJson, rowJson, tupleJson, tupleList} from '../zql/wire-sql.ts';
+import {inTuples, joinTuples, keyJson, rowJson, tupleJson, tupleList} from '../zql/wire-sql.ts';
 import type {PresentRow} from './registry.ts';
 import type {RowId} from './row-id.ts';
 
@@ -25,6 +25,7 @@ export const ROOT_KEY = '[]';
 
 /** Rows read between two points at which a hydration may be interrupted. */
 const CHUNK = 500;
+const UNINDEXED_CHUNK = 50_000;
 /** Row ids looked at between two such points. */
 const SCAN_CHUNK = 2000;
 
@@ -34,8 +35,10 @@ const SCAN_CHUNK = 2000;
  */
 export class NodeSql {
   readonly #plan: NodePlan;
-  /** By key or identity: every EXISTS is probed. */
+  /** By key or identity. */
   readonly #where: Fragment;
+  /** The same for keys, where visits may be counted. */
+  readonly #keysWhere: Fragment;
   /** At the root: the way the planner chose. */
   readonly #rootWhere: Fragment;
   readonly #byKeys: string;
@@ -47,18 +50,27 @@ export class NodeSql {
   constructor(plan: NodePlan, access: Access = PROBE) {
     this.#plan = plan;
     const name = ident(plan.table.name);
-    this.#where = join([compileWhere(plan, 't'), compileStart(plan, 't')], ' AND ');
+    const probe = probeAccess(plan);
+    this.#where = join([compileWhere(plan, 't', probe), compileStart(plan, 't')], ' AND ');
+    this.#keysWhere = access.counted
+      ? join([compileWhere(plan, 't', {...probe, counted: true}), compileStart(plan, 't')], ' AND ')
+      : this.#where;
     this.#rootWhere = join([compileWhere(plan, 't', access), compileStart(plan, 't')], ' AND ');
-    this.#byIdentity = `${select(plan)} FROM json_each(?) k CROSS JOIN ${name} t ON ${joinTuples(plan.key, 't')} WHERE ${this.#where.sql}`;
+    this.#byIdentity = `${select(plan)} FROM ${rowsOfTuples(plan, plan.key)} AND ${this.#where.sql}`;
     this.#byRowid = `${select(plan)} FROM json_each(?) k CROSS JOIN ${name} t ON t.rowid = k.value`;
     this.#byKeys = plan.role === 'root' ? this.#rootSql(this.#rootWhere) : this.#compileByKeys();
     this.#parents = new Map(
       plan.exists.map(child => [
         child,
         `SELECT ${tupleJson(plan.table, plan.key, 't')}, ${tupleJson(plan.table, plan.childField.length ? plan.childField : plan.key, 't')}
-         FROM json_each(?) k CROSS JOIN ${name} t ON ${joinTuples(child.parentField, 't')} LIMIT ?`,
+         FROM ${rowsOfTuples(plan, child.parentField)} LIMIT ?`,
       ]),
     );
+  }
+
+  /** Keys worth asking for at once: without an index each statement reads the whole table. */
+  get keysPerStatement(): number {
+    return hasIndexOn(this.#plan.table, this.#plan.childField) ? CHUNK : UNINDEXED_CHUNK;
   }
 
   /** How the node's rows are found at first: row ids at the root, rows below. With its parameters but for the keys. */
@@ -136,9 +148,9 @@ export class NodeSql {
   #compileByKeys(): string {
     const {table, childField, limit} = this.#plan;
     const name = ident(table.name);
-    const where = this.#where.sql;
+    const where = this.#keysWhere.sql;
     if (limit === null)
-      return `${select(this.#plan)} FROM json_each(?) k CROSS JOIN ${name} t ON ${joinTuples(childField, 't')} WHERE ${where}`;
+      return `${select(this.#plan)} FROM ${rowsOfTuples(this.#plan, childField)} AND ${where}`;
     const order = compileOrder(this.#plan, 't');
     // `t` of the inner statement is the candidate, `t` of the outer one the row that is read.
     if (hasIndexOn(table, childField))
@@ -148,7 +160,7 @@ export class NodeSql {
     const keys = childField.map(field => `t.${ident(field)}`).join(', ');
     return `${select(this.#plan)} FROM
       (SELECT t.rowid AS r, row_number() OVER (PARTITION BY ${keys}${order}) AS n
-       FROM ${name} t JOIN json_each(?) k ON ${joinTuples(childField, 't')} WHERE ${where}) w
+       FROM ${name} t WHERE ${inTuples(childField, 't')} AND ${where}) w
       CROSS JOIN ${name} t ON t.rowid = w.r WHERE w.n <= ${limit}`;
   }
 
@@ -175,6 +187,12 @@ export class NodeSql {
 }
 
 const NO_KEYS: readonly null[] = [];
+
+/** The rows `t` of a node whose `columns` are among the tuples of the parameter, up to and including a condition. */
+const rowsOfTuples = ({table}: NodePlan, columns: readonly string[]): string =>
+  hasIndexOn(table, columns)
+    ? `json_each(?) k CROSS JOIN ${ident(table.name)} t ON ${joinTuples(columns, 't')} WHERE 1`
+    : `${ident(table.name)} t WHERE ${inTuples(columns, 't')}`;
 
 /** Row, version, identity, own key, order columns as JSON (null unless a root window), key per emitted child. */
 type RawRow = (string | null)[];

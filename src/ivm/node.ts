@@ -1,4 +1,4 @@
-import type {Access} from '../zql/compile-condition.ts';
+import {type Access, PROBE} from '../zql/compile-condition.ts';
 import {emittedChildren, type NodePlan} from '../zql/plan.ts';
 import {compileSuperset, type Predicate} from '../zql/predicate.ts';
 import {type NodeRow, NodeSql} from './node-rows.ts';
@@ -47,8 +47,10 @@ export const buildNode = (
   reserveOf: (sql: NodeSql) => number = () => 0,
 ): Node => {
   const built = new Map<NodePlan, Node>();
+  // Below the root every EXISTS is probed by key.
+  const below: Access = access?.counted ? {...PROBE, counted: true} : PROBE;
   const build = (child: NodePlan): Node => {
-    const node = buildNode(child);
+    const node = buildNode(child, below);
     built.set(child, node);
     return node;
   };

@@ -11,6 +11,7 @@ import {canonicalText, tablesOf} from '../zql/canonical.ts';
 import {rowJson} from '../zql/wire-sql.ts';
 import {type Changes, readChanges} from './changes.ts';
 import {Graph} from './graph.ts';
+import {createIndexText} from './missing-index.ts';
 import type {Epoch, GraphDiff, PresentRow, PrimaryKeys, QueryGraph, QueryRegistry} from './registry.ts';
 import {Routes} from './routes.ts';
 import {type RowKey, rowId} from './row-id.ts';
@@ -25,6 +26,8 @@ export interface RegistryOptions {
   readonly yieldMs?: number;
   /** Choose the ways of hydration from statistics (unless given), or leave it to SQLite. */
   readonly usePlanner?: boolean;
+  /** Count the rows that hydrations look at, for the log of slow ones and for inspection. */
+  readonly countVisits?: boolean;
   /** Rows that graphs without subscribers may hold together before the oldest goes. */
   readonly lingerRows: number;
 }
@@ -34,6 +37,9 @@ export type InspectableRegistry = QueryRegistry & {
   /** Takes a new snapshot of the same version, so that the replica's WAL can restart. */
   refresh(): void;
 };
+
+/** Plans are asked for the most costly graphs only: an inspection must not hold the loop. */
+const MOST_EXPLAINED = 100;
 
 /** Opens the replica. @throws ReplicaUnusable, ReplicaUnwritable if it is not there. */
 export const createQueryRegistry = (options: RegistryOptions): InspectableRegistry => new Registry(options);
@@ -135,7 +141,11 @@ class Registry implements InspectableRegistry {
   }
 
   inspectGraphs(): GraphInspection[] {
-    return [...this.#graphs.values()].map(graph => graph.inspect());
+    const graphs = [...this.#graphs.values()];
+    const cost = ({hydrationMs, advanceMs}: Graph) => hydrationMs + advanceMs;
+    const explained = new Set([...graphs].sort((a, b) => cost(b) - cost(a)).slice(0, MOST_EXPLAINED));
+    const ask = {snapshot: this.#timeline.current, tables: this.#tables};
+    return graphs.map(graph => graph.inspect(explained.has(graph) ? ask : undefined));
   }
 
   close(): void {
@@ -218,6 +228,7 @@ class Registry implements InspectableRegistry {
       keys,
       routes: this.#routes,
       usePlanner: this.#options.usePlanner ?? true,
+      countVisits: this.#options.countVisits ?? false,
     });
     await this.#turns.next();
     try {
@@ -228,11 +239,7 @@ class Registry implements InspectableRegistry {
     this.#graphs.set(text, graph);
     // Until it is acquired it counts as lingering: whoever waits for it takes it from there in the same turn.
     this.#lingering.add(graph);
-    if (graph.hydrationMs > this.#options.slowHydrateMs)
-      this.#options.log.warn(
-        {graph: graph.id, ms: Math.round(graph.hydrationMs), rows: graph.size, ast},
-        'slow query hydration',
-      );
+    if (graph.hydrationMs > this.#options.slowHydrateMs) this.#warnOfSlow(graph);
     return graph;
   }
 
@@ -246,8 +253,10 @@ class Registry implements InspectableRegistry {
       for (;;) {
         const started = performance.now();
         let done: boolean;
+        snapshot.visits = graph.visits;
         do done = steps.next().done === true;
         while (!done && performance.now() - started < yieldMs);
+        snapshot.visits = null;
         graph.hydrationMs += performance.now() - started;
         if (done) break;
         await this.#turns.next();
@@ -270,6 +279,25 @@ class Registry implements InspectableRegistry {
       steps.return();
       release();
     }
+  }
+
+  #warnOfSlow(graph: Graph): void {
+    const missing = graph.missingIndexes(this.#timeline.current, this.#tables).map(createIndexText);
+    let rowsRead = 0;
+    for (const n of graph.visits?.values() ?? []) rowsRead += n;
+    this.#options.log.warn(
+      {
+        graph: graph.id,
+        ms: Math.round(graph.hydrationMs),
+        rows: graph.size,
+        ...(graph.visits && {rowsRead, rowsReadByNode: Object.fromEntries(graph.visits)}),
+        ...(missing.length && {missingIndexes: missing}),
+        ast: graph.ast,
+      },
+      missing.length
+        ? `slow query hydration; upstream this would help: ${missing.join('; ')}`
+        : 'slow query hydration',
+    );
   }
 
   #drop(graph: Graph): void {

@@ -59,6 +59,14 @@ export interface GraphInspection {
   readonly advances: number;
   readonly advanceMs: number;
   readonly changesOut: number;
+  /** Changed rows that were routed here, in all. */
+  readonly rowsTouched: number;
+  /** How often it was read anew instead of stepped. */
+  readonly recomputed: number;
+  /** The ways to its first rows that the planner weighed, in rows visited; the chosen one first. */
+  readonly ways: readonly {readonly way: string; readonly cost: number; readonly rows: number}[];
+  /** Statements that would create the indexes it misses. */
+  readonly missingIndexes: readonly string[];
   /** One line per operator from the source down, indented by depth: `exists comments (2 keys)`. */
   readonly operators: readonly {
     readonly depth: number;
@@ -66,6 +74,10 @@ export interface GraphInspection {
     readonly rows: number;
     readonly keys: number;
     readonly sql: string | null;
+    /** SQLite's plan of it, a line per step; null if it was not asked for. */
+    readonly plan: readonly string[] | null;
+    /** Rows looked at by the first read; null if they were not counted. */
+    readonly rowsRead: number | null;
   }[];
 }
 

@@ -75,7 +75,9 @@ const graphLines = (worker: WorkerInspection, sql: boolean): string[] =>
       ...(sql && operator.sql
         ? [`    ${'  '.repeat(operator.depth)}  ${operator.sql.replaceAll(/\s+/g, ' ')}`]
         : []),
+      ...((sql && operator.plan) || []).map(line => `    ${'  '.repeat(operator.depth)}    ${line}`),
     ]),
+    ...graph.missingIndexes.map(statement => `    missing upstream: ${statement};`),
   ]);
 
 const groupLines = (worker: WorkerInspection): string[] =>

@@ -9,6 +9,8 @@ import type {SqliteValue} from './table-spec.ts';
 export interface Snapshot {
   readonly version: Version;
   readonly db: Database;
+  /** Where statements that count their rows count them: rows looked at by node index. null: nowhere. */
+  visits: Map<number, number> | null;
   prepare(sql: string): Statement;
   /** First column of each row, one by one; other statements may run in between. Must be run to its end or returned. */
   iterate(sql: string, params: readonly SqliteValue[]): IterableIterator<unknown>;
@@ -96,6 +98,7 @@ class Connection implements Snapshot {
   readonly #statements: StatementCache;
   readonly #iterated: StatementCache;
   #version: Version = '';
+  visits: Map<number, number> | null = null;
   /** How many users need it beyond this turn of the loop. */
   holds = 0;
 
@@ -107,6 +110,11 @@ class Connection implements Snapshot {
       typeof text === 'string' ? lowerCase(text) : text,
     );
     this.db.function('zs_number', {deterministic: true}, (value: unknown) => JSON.stringify(value ?? null));
+    // Not deterministic, so that SQLite calls it for each row it looks at.
+    this.db.function('zs_visit', (index: unknown) => {
+      this.visits?.set(index as number, (this.visits.get(index as number) ?? 0) + 1);
+      return 1;
+    });
     this.db.function('zs_unsafe', {deterministic: true}, (column: unknown) => {
       throw new RangeError(`a value of ${String(column)} is beyond ±(2^53 − 1)`);
     });

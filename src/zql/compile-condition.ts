@@ -4,7 +4,7 @@ import type {ColumnSpec, SqliteValue} from '../replica/table-spec.ts';
 import type {Condition, LiteralValue, SimpleCondition} from './ast.ts';
 import {FALSE, type Fragment, fragment, join, TRUE, wrap} from './fragment.ts';
 import {checkPattern, likeToRegExp, lowerCase} from './like.ts';
-import {columnOf, comparable, type NodePlan} from './plan.ts';
+import {columnOf, comparable, hasIndexOn, type NodePlan} from './plan.ts';
 
 type Scalar = string | number | boolean;
 
@@ -16,10 +16,28 @@ export interface Access {
   readonly tested: ReadonlySet<NodePlan>;
   /** Columns of the node's own table whose indexes must not be used. */
   readonly unindexed: ReadonlySet<string>;
+  /** Count the rows that are looked at, by node. */
+  readonly counted?: boolean;
 }
 
-/** Every EXISTS probed by key: right for few rows. */
+/** Every EXISTS probed by key. */
 export const PROBE: Access = {flipped: new Set(), tested: new Set(), unindexed: new Set()};
+
+/**
+ * For rows that are found by their keys: EXISTS is probed for each, but where a probe would read the whole child table
+ * its keys are listed once.
+ */
+export const probeAccess = (node: NodePlan): Access => {
+  const listed = new Set<NodePlan>();
+  const visit = (parent: NodePlan) => {
+    for (const child of parent.exists) {
+      if (!hasIndexOn(child.table, child.childField)) listed.add(child);
+      visit(child);
+    }
+  };
+  visit(node);
+  return listed.size ? {flipped: listed, tested: listed, unindexed: PROBE.unindexed} : PROBE;
+};
 
 /**
  * `where` of a node as SQL over the table alias `alias`, EXISTS included. Truth is two-valued: unknown is false, as in a
@@ -50,7 +68,8 @@ export const compileWhere = (node: NodePlan, alias: string, access: Access = PRO
         return compileSimple(node, condition, alias, access.unindexed);
     }
   };
-  return node.where ? compile(node.where) : TRUE;
+  const where = node.where ? compile(node.where) : TRUE;
+  return access.counted ? wrap(`zs_visit(${node.index} + 0 * ${alias}.rowid) AND `, where, '') : where;
 };
 
 /** `EXISTS (…)` of a child for a row of its parent. Null keys match nothing, as SQL's `=` has it. */

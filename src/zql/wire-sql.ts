@@ -71,5 +71,10 @@ export const tupleJson = (table: TableSpec, columns: readonly string[], alias: s
 export const joinTuples = (columns: readonly string[], alias: string): string =>
   columns.map((name, i) => `${alias}.${ident(name)} = k.value->>${i}`).join(' AND ');
 
+/** The same as a test of each row, for columns without an index. */
+export const inTuples = (columns: readonly string[], alias: string): string =>
+  `(${columns.map(name => `${alias}.${ident(name)}`).join(', ')}) IN
+    (SELECT ${columns.map((_, i) => `value->>${i}`).join(', ')} FROM json_each(?))`;
+
 /** JSON array of tuples already in JSON text. */
 export const tupleList = (tuples: Iterable<string>): string => `[${[...tuples].join()}]`;

@@ -80,7 +80,6 @@ export const serverOptions = {
     about: 'Log how well the queries of a client group cover one another.',
   }),
   queryHydrationStats: flag({
-    later: 'slow hydrations are logged without row counts',
     about:
       'Count the rows that a slow query looked at and log the numbers. Costs a little; switch it on while looking for a missing index.',
   }),

@@ -36,9 +36,6 @@ export const shiftDemand = (child: Node, childIndex: number, diff: NodeDiff): De
   return shift;
 };
 
-/** Keys per statement: bounds the time one statement may take. */
-const CHUNK = 500;
-
 /** Join, lower half: rows of closed keys leave, rows of opened keys are read in sets. Yields between two sets. */
 export const applyShift = function* (
   child: Node,
@@ -48,9 +45,10 @@ export const applyShift = function* (
 ): Generator<void, void> {
   for (const key of shift.closed) replaceKey(child, key, [], diff);
   const opened = [...shift.opened];
-  for (let at = 0; at < opened.length; at += CHUNK) {
+  const {keysPerStatement} = child.sql;
+  for (let at = 0; at < opened.length; at += keysPerStatement) {
     if (at > 0) yield;
-    const groups = groupByKey(child.sql.ofKeys(snapshot, opened.slice(at, at + CHUNK)));
+    const groups = groupByKey(child.sql.ofKeys(snapshot, opened.slice(at, at + keysPerStatement)));
     for (const [key, rows] of groups) replaceKey(child, key, rows, diff);
   }
 };

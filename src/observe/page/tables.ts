@@ -63,9 +63,11 @@ const operatorTree = (graph: GraphInspection): HTMLElement[] => [
           `${countText(operator.rows)} rows${operator.keys ? ` · ${countText(operator.keys)} keys` : ''}`,
         ),
         operator.sql !== null && h('pre', {}, operator.sql),
+        operator.plan !== null && h('pre', {}, operator.plan.join('\n')),
       ),
     ),
   ),
+  ...graph.missingIndexes.map(statement => h('p', {class: 'hint'}, `Missing upstream: ${statement};`)),
   h('pre', {class: 'ast'}, JSON.stringify(graph.ast, null, 1)),
 ];
 
