@@ -17,6 +17,8 @@ import {SideChannel} from '../src/replication/side-channel.ts';
 /** Bytes of one transaction held before it goes on in parts. */
 export const PART_BYTES = 1024 * 1024;
 const CHECKPOINT_BYTES = 8 * 1024 * 1024;
+/** Size of the replica's WAL from which readers are asked to let go of it. */
+const LARGE_WAL_BYTES = 64 * 1024 * 1024;
 
 export interface ApplyWalDeps {
   readonly stage: ReturnType<typeof stages>;
@@ -24,7 +26,11 @@ export interface ApplyWalDeps {
   /** What the replica already holds. */
   readonly watermark: Version;
   readonly partBytes?: number;
+  readonly largeWalBytes?: number;
+  /** The replica's WAL is in the file: readers may take new snapshots. */
   readonly onCheckpoint?: () => void;
+  /** The replica's WAL is large, because readers hold it. */
+  readonly onLargeWal?: (bytes: number) => void;
   /** What follows the schema; in a replay only what the recording carries does. */
   readonly schema?: SchemaFollowing;
 }
@@ -56,7 +62,12 @@ export const applyWal = (deps: ApplyWalDeps): OperatorFunction<WalFrames, Applie
         stage('batch', batchTransactions(deps.partBytes ?? PART_BYTES)),
         stage('schema', followSchema(schema), {bytesOf: (batch: Batch) => batch.bytes}),
         stage('apply', applyBatches({db, watermark, ...schema}), {bytesOf: (batch: Batch) => batch.bytes}),
-        checkpoint<Applied>(db, CHECKPOINT_BYTES, deps.onCheckpoint ?? (() => {})),
+        checkpoint<Applied>(db, {
+          everyBytes: CHECKPOINT_BYTES,
+          onComplete: deps.onCheckpoint ?? (() => {}),
+          largeBytes: deps.largeWalBytes ?? LARGE_WAL_BYTES,
+          onLarge: deps.onLargeWal ?? (() => {}),
+        }),
       );
     });
 };

@@ -12,6 +12,8 @@ import {lsnOfVersion} from '../src/pg/lsn.ts';
 import {type WalControl, walSource} from '../src/pg/wal-source.ts';
 import type {FrameTap} from '../src/replay/frame-tap.ts';
 import {BackfillJobs} from '../src/replica/backfill-jobs.ts';
+import {truncateWal} from '../src/replica/checkpoint.ts';
+import {replicaError} from '../src/replica/classify-error.ts';
 import {loadSchema} from '../src/replica/stored-schema.ts';
 import {acknowledge} from '../src/replication/acknowledge.ts';
 import {positionOf} from '../src/replication/apply.ts';
@@ -24,6 +26,9 @@ import {applyWal} from './apply-wal.ts';
 
 /** Bytes of applied batches that wait for the change log before the WAL is paused. */
 const TEE_BYTES = 16 * 1024 * 1024;
+
+/** How long the source waits for readers to let go of a large WAL; then it goes on, and they are asked again later. */
+const READERS_MS = 2000;
 
 export interface ReplicationDeps {
   readonly board: StageBoard;
@@ -82,6 +87,22 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
   const beside = new Subject<ReplicationEvent>();
   const from = deps.watermark < deps.changeLog.last ? deps.watermark : deps.changeLog.last;
 
+  const reopen = () => beside.next({type: 'checkpointed'});
+  let emptying = false;
+  const emptyWal = async () => {
+    if (emptying) return;
+    emptying = true;
+    brake.hold('wal');
+    try {
+      await truncateWal(deps.db, reopen, READERS_MS);
+    } catch (error) {
+      beside.error(replicaError(error) ?? error);
+    } finally {
+      brake.release('wal');
+      emptying = false;
+    }
+  };
+
   const applied = walSource({
     url: deps.upstreamUrl,
     slot: deps.slot,
@@ -98,7 +119,8 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
       stage,
       db: deps.db,
       watermark: deps.watermark,
-      onCheckpoint: () => beside.next({type: 'checkpointed'}),
+      onCheckpoint: reopen,
+      onLargeWal: () => void emptyWal(),
       schema: {
         ...schema,
         catalog,

@@ -22,6 +22,7 @@ import type {ReplicatorInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool} from '../src/pg/connect.ts';
 import {FrameTap} from '../src/replay/frame-tap.ts';
+import {replicaError} from '../src/replica/classify-error.ts';
 import {deleteReplica, openWriter} from '../src/replica/open.ts';
 import {checkReplica, type ResumePoint, takeSlot} from '../src/replication/check-replica.ts';
 import {ReplicatorStatus} from '../src/replication/status.ts';
@@ -111,7 +112,8 @@ export const replicator = ({
     );
   };
 
-  const recover = (error: unknown): Observable<ReplicatorEvent> => {
+  const recover = (raw: unknown): Observable<ReplicatorEvent> => {
+    const error = replicaError(raw) ?? raw;
     const recovery: Recovery = error instanceof DaemonError ? error.recovery : 'stop';
     if (recovery === 'resync' && config.autoReset) {
       const {code, message} = error as DaemonError;

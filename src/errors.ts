@@ -111,6 +111,12 @@ export class ChangeLogUnavailable extends DaemonError {
   readonly recovery = 'resume' satisfies Recovery;
 }
 
+/** R012 — A node asks for changes that the change log does not hold any more. It fetches the replica anew. */
+export class WatermarkTooOld extends DaemonError {
+  readonly code = 'R012';
+  readonly recovery = 'resync' satisfies Recovery;
+}
+
 /** Q001 — A query cannot be answered: an unknown table or column, an operand of the wrong type, or an unsafe integer. */
 export class QueryError extends DaemonError {
   readonly code = 'Q001';

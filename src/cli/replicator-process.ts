@@ -14,6 +14,8 @@ const running = replicator({config: parent.config, log: parent.log, board: new S
 const arriving: (Socket | undefined)[] = [];
 const report = reportProgress(parent.log);
 
+const SYNC_CLEANUP_MS = 1500;
+
 const subscription = running.events.subscribe({
   next: event => {
     if (event.type === 'progress') report(event.progress);
@@ -30,9 +32,10 @@ parent.onMessage((message, socket) => {
   } else if (message.type === 'inspect')
     parent.send({type: 'inspection', id: message.id, body: running.inspect(), usage: usage()});
   else if (message.type === 'stop') {
+    const syncing = running.inspect().state === 'initial-sync';
     subscription.unsubscribe();
-    // What is being acknowledged now may still reach the socket.
-    setTimeout(() => process.exit(0), 50);
+    // What is being acknowledged now may still reach the socket, and an unfinished sync drops its slot.
+    setTimeout(() => process.exit(0), syncing ? SYNC_CLEANUP_MS : 50);
   }
 });
 

@@ -44,14 +44,15 @@ export const reportProgress = (log: Log): ((progress: Progress) => void) => {
       if (!bar && now - startedMs > QUIET_MS) {
         bar = new SingleBar(
           {
-            format: 'initial sync {bar} {value}/{total} rows · {eta_formatted} left · {name}',
+            format: 'initial sync {bar} {value}/{total} rows · {rate} rows/s · {eta_formatted} left · {name}',
             stopOnComplete: false,
           },
           Presets.shades_classic,
         );
-        bar.start(Math.max(progress.estimatedRows, progress.rows, 1), 0, {name: progress.name});
+        bar.start(Math.max(progress.estimatedRows, progress.rows, 1), 0, {name: progress.name, rate: 0});
       }
       bar?.update(progress.rows, {
+        rate: Math.round(progress.rows / seconds),
         name: progress.phase === 'index' ? `index ${progress.name}` : progress.name,
       });
     } else if (now - lastMs > EVERY_MS) {
@@ -61,6 +62,14 @@ export const reportProgress = (log: Log): ((progress: Progress) => void) => {
           rows: progress.rows,
           estimatedRows: progress.estimatedRows,
           bytes: progress.bytes,
+          rowsPerSecond: Math.round(progress.rows / seconds),
+          ...(progress.estimatedRows > progress.rows
+            ? {
+                secondsLeft: Math.round(
+                  ((progress.estimatedRows - progress.rows) / Math.max(progress.rows, 1)) * seconds,
+                ),
+              }
+            : {}),
           phase: progress.phase,
           at: progress.name,
         },

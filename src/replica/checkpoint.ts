@@ -1,25 +1,72 @@
 import type {Database} from 'better-sqlite3';
 import {type MonoTypeOperatorFunction, tap} from 'rxjs';
 
+interface CheckpointResult {
+  readonly busy: number;
+  /** Frames in the WAL, and of them those that are in the database file. */
+  readonly log: number;
+  readonly checkpointed: number;
+}
+
+export interface CheckpointOptions {
+  /** Bytes applied between two checkpoints. */
+  readonly everyBytes: number;
+  /** Everything is in the database file: readers may take a new snapshot, so that the WAL starts again from its beginning. */
+  readonly onComplete: () => void;
+  /** The WAL has grown beyond this although it was checkpointed: readers hold it. */
+  readonly largeBytes: number;
+  readonly onLarge: (walBytes: number) => void;
+}
+
 /**
- * Moves the WAL into the database file between transactions whenever about `everyBytes` have been applied. PASSIVE never
- * waits for readers; `onComplete` is called when all of it is moved, so that readers may reopen and let the WAL restart.
+ * Moves the WAL into the database file between transactions whenever about `everyBytes` have been applied. Never waits for
+ * readers, which only let the part go that is older than their snapshots.
  */
 export const checkpoint = <T extends {readonly bytes: number}>(
   db: Database,
-  everyBytes: number,
-  onComplete: () => void,
+  {everyBytes, onComplete, largeBytes, onLarge}: CheckpointOptions,
 ): MonoTypeOperatorFunction<T> => {
+  const frameBytes = Number(db.pragma('page_size', {simple: true})) + 24;
   let bytes = 0;
   return tap(item => {
     bytes += item.bytes;
     if (bytes < everyBytes || db.inTransaction) return;
     bytes = 0;
-    const [result] = db.pragma('wal_checkpoint(PASSIVE)') as {
-      busy: number;
-      log: number;
-      checkpointed: number;
-    }[];
-    if (result && result.log === result.checkpointed) onComplete();
+    const {log, checkpointed} = run(db, 'PASSIVE');
+    if (log === checkpointed) onComplete();
+    if (log * frameBytes > largeBytes) onLarge(log * frameBytes);
   });
 };
+
+const RETRY_MS = 20;
+
+/**
+ * The handshake that keeps the WAL bounded under a steady load: while nothing is written, readers step to the head
+ * (`reopen` asks them), and then the WAL is emptied. The caller pauses the source meanwhile.
+ * @returns false if some reader held on for `timeoutMs`, or a transaction turned out to be open.
+ */
+export const truncateWal = async (db: Database, reopen: () => void, timeoutMs: number): Promise<boolean> => {
+  const deadline = performance.now() + timeoutMs;
+  while (db.open && !db.inTransaction) {
+    const {log, checkpointed} = run(db, 'PASSIVE');
+    if (log === checkpointed && run(db, 'TRUNCATE').busy === 0) return true;
+    reopen();
+    if (performance.now() > deadline) return false;
+    await new Promise(resolve => setTimeout(resolve, RETRY_MS));
+  }
+  return false;
+};
+
+const run = (db: Database, mode: 'PASSIVE' | 'TRUNCATE'): CheckpointResult => {
+  // Waiting inside SQLite would stop the whole process.
+  if (mode === 'TRUNCATE') db.pragma('busy_timeout = 0');
+  try {
+    const [result] = db.pragma(`wal_checkpoint(${mode})`) as CheckpointResult[];
+    return result ?? {busy: 1, log: 0, checkpointed: 0};
+  } finally {
+    if (mode === 'TRUNCATE') db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
+  }
+};
+
+/** Nobody else writes a replica; only a tool in somebody's hand may hold its lock for a moment. */
+export const BUSY_TIMEOUT_MS = 30_000;

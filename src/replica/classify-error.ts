@@ -6,7 +6,8 @@ export const replicaError = (error: unknown): DaemonError | null => {
   if (!code.startsWith('SQLITE_')) return null;
   if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB')
     return new ReplicaUnusable('The replica file is damaged.', {cause: error});
-  if (code === 'SQLITE_FULL')
+  // Without room SQLite cannot grow the file that it shares with readers either.
+  if (code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE')
     return new DiskFull('The replica cannot grow: the disk that holds it is full.', {cause: error});
   return new ReplicaUnwritable(`The replica cannot be written (${code}: ${message}).`, {cause: error});
 };

@@ -1,6 +1,7 @@
 import {rmSync} from 'node:fs';
 import Database from 'better-sqlite3';
 import {ReplicaUnusable, ReplicaUnwritable} from '../errors.ts';
+import {BUSY_TIMEOUT_MS} from './checkpoint.ts';
 
 /**
  * The only writer of a replica. WAL with our own checkpoints; `synchronous=NORMAL`: a lost tail only moves the watermark
@@ -8,10 +9,10 @@ import {ReplicaUnusable, ReplicaUnwritable} from '../errors.ts';
  */
 export const openWriter = (file: string): Database.Database => {
   const db = open(file, {});
+  db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = NORMAL');
   db.pragma('wal_autocheckpoint = 0');
-  db.pragma('busy_timeout = 30000');
   db.pragma('analysis_limit = 1000');
   db.pragma('cache_size = -16000');
   return db;

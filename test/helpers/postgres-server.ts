@@ -24,7 +24,10 @@ export const freePort = (): Promise<number> =>
   });
 
 /** A real PostgreSQL with logical replication, on a free port of 127.0.0.1 and a data folder of its own. */
-export const startPostgres = async (flags: readonly string[] = []): Promise<PostgresServer> => {
+export const startPostgres = async (
+  flags: readonly string[] = [],
+  initdbFlags: readonly string[] = [],
+): Promise<PostgresServer> => {
   const dataDir = await mkdtemp(join(tmpdir(), 'zerostream-pg-'));
   // As root the server runs as another user, who must be able to enter.
   await chmod(dataDir, 0o755);
@@ -36,7 +39,7 @@ export const startPostgres = async (flags: readonly string[] = []): Promise<Post
     port,
     persistent: true,
     createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ['--encoding=UTF8', '--locale=C.UTF-8'],
+    initdbFlags: ['--encoding=UTF8', '--locale=C.UTF-8', ...initdbFlags],
     postgresFlags: [
       ...['-c', 'wal_level=logical', '-c', 'max_replication_slots=60', '-c', 'max_wal_senders=60'],
       ...['-c', 'max_connections=300', '-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off'],

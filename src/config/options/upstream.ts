@@ -69,7 +69,6 @@ export const upstreamOptions = {
     vacuumIntervalHours: number({
       min: 0,
       defaultText: 'never',
-      later: 'the replica is not compacted at start',
       about:
         'Compact the replica at start when this many hours have passed since the last time. While that runs, the disk needs room for a second copy of the file.',
     }),
