@@ -189,10 +189,10 @@ describe('notices and deprecations', () => {
   test('a feature not built yet is told in one line, under the name that was used', () => {
     const {notices} = parseConfig(['--shadow-sync-enabled'], {
       ...base,
-      ZERO_REPLICA_VACUUM_INTERVAL_HOURS: '24',
+      ZERO_LOG_SLOW_ROW_THRESHOLD: '5',
     });
     expect(notices).toEqual([
-      expect.stringMatching(/^ZERO_REPLICA_VACUUM_INTERVAL_HOURS: accepted, but not built yet/),
+      expect.stringMatching(/^ZERO_LOG_SLOW_ROW_THRESHOLD: accepted, but not built yet/),
       expect.stringMatching(/^--shadow-sync-enabled: accepted, but not built yet/),
     ]);
   });

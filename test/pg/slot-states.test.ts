@@ -122,7 +122,9 @@ test('a slot that is lost while it is streamed from leads to a rebuild as well',
     );
   }, 'the slot is dropped');
   await arrives(db, replica);
-  expect(rebuilds(replica)).toMatchObject([{code: 'R001', reason: expect.stringMatching(/is missing|does not exist/)}]);
+  expect(rebuilds(replica)).toMatchObject([
+    {code: 'R001', reason: expect.stringMatching(/is missing|does not exist/)},
+  ]);
 });
 
 test('a slot that is active elsewhere is taken', async () => {
