@@ -14,6 +14,7 @@ import {renderTable} from './helpers/table.ts';
 import {type FigureID, TARGETS} from './helpers/targets.ts';
 import {type Bench, World} from './helpers/world.ts';
 import {large} from './large/large.ts';
+import {runLoad} from './load/load.ts';
 import {mutations} from './mutations/mutations.ts';
 import {queries} from './queries/queries.ts';
 import {reconnect} from './reconnect/reconnect.ts';
@@ -34,6 +35,7 @@ const BENCHES: readonly Bench[] = [
 
 const HELP = `Usage: npm run bench -- [bench or figure …] [options]
        npm run bench -- data <postgres URL>   only load the issue tracker into an empty database
+       npm run bench -- load                  unit costs of many client groups, and a capacity model checked against them
 
 Benches: ${BENCHES.map(({name, figures}) => `${name} (${figures.join(', ')})`).join(', ')}; all of them by default.
 
@@ -42,6 +44,8 @@ Benches: ${BENCHES.map(({name, figures}) => `${name} (${figures.join(', ')})`).j
   --scale N        size of the data; 1 is 200,000 issues and 904,400 rows in all (default 1)
   --rounds N       each figure is the median of so many rounds (default 3)
   --profile        print where the processes of our server spent their time (slows them a little)
+  --groups N       load: fit at N groups, check at 2 N and 4 N (default 500)
+  --workers N      load: sync workers of the server (default 1)
   --no-build       measure the dist folder as it is
 `;
 
@@ -52,6 +56,8 @@ const {values, positionals} = parseArgs({
     rounds: {type: 'string', default: '3'},
     'ours-only': {type: 'boolean', default: false},
     'peer-only': {type: 'boolean', default: false},
+    groups: {type: 'string', default: '500'},
+    workers: {type: 'string', default: '1'},
     profile: {type: 'boolean', default: false},
     help: {type: 'boolean', short: 'h', default: false},
     'no-build': {type: 'boolean', default: false},
@@ -120,9 +126,28 @@ const run = async (): Promise<void> => {
   if (failures.length > 0) process.exitCode = 1;
 };
 
+const load = async (): Promise<void> => {
+  const postgres = await startBenchPostgres();
+  const oursEnv = {ZERO_NUM_SYNC_WORKERS: values.workers};
+  const world = new World({
+    postgres,
+    scale: Number(values.scale),
+    rounds: 1,
+    wanted: new Set(),
+    log: say,
+    oursEnv,
+  });
+  try {
+    process.stdout.write(`\n${await runLoad(world, Number(values.groups))}`);
+  } finally {
+    await postgres.stop();
+  }
+};
+
 const main = async (): Promise<void> => {
   const [what, url] = positionals;
   if (values.help) return void process.stdout.write(HELP);
+  if (what === 'load') return load();
   if (what !== 'data') return run();
   if (!url) throw new Error(HELP);
   const startedAt = Date.now();

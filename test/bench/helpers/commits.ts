@@ -36,6 +36,11 @@ export class Commits {
     return title;
   }
 
+  /** One transaction that gives the issue a new title and leaves it where it is in every order. */
+  async retitle(id: string): Promise<void> {
+    await this.#client.query('UPDATE issue SET title = $1 WHERE id = $2', [`change ${++this.#n}`, id]);
+  }
+
   /** `many` makes single-row transactions within the server, faster than a client could. */
   async prepareMany(counts: Counts): Promise<void> {
     await this.#client.query(`
