@@ -18,6 +18,7 @@ interface RunFlags {
   readonly diff?: boolean;
   readonly until?: Lsn;
   readonly keep?: string;
+  readonly postgres?: string;
 }
 
 /**
@@ -38,6 +39,7 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
     .option('--diff', 'show the first difference of each fixture in full')
     .option('--until <lsn>', 'stop before the first transaction that commits after this position', lsn)
     .option('--step', 'show each transaction; on a terminal, wait after each and answer SQL on the replica')
+    .option('--postgres <url>', 'a PostgreSQL in which sessions may have a database for view records')
     .option('--keep <file>', 'leave the replica of a single fixture in this file')
     .action(async (paths: string[], flags: RunFlags) => {
       code = await replayFixtures(
@@ -47,6 +49,7 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
           diff: flags.diff ?? false,
           until: flags.until,
           keep: flags.keep,
+          postgres: flags.postgres,
           step: flags.step ? terminal(io) : undefined,
         },
         io.stdout,

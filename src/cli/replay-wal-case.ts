@@ -1,23 +1,14 @@
 import {mkdtempSync, rmSync, statSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import type {Database} from 'better-sqlite3';
 import {Subject, takeUntil, tap} from 'rxjs';
 import {replay} from '../../pipelines/replay.ts';
 import {DaemonError} from '../errors.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
-import {buildReplica, parseSnapshotRow} from '../replay/build-replica.ts';
-import {parseReplicaLine, restoreReplica} from '../replay/copy-replica.ts';
 import {dumpReplica} from '../replay/dump-replica.ts';
-import {
-  type Fixture,
-  REPLICA_FILE,
-  ROWS_FILE,
-  readSchema,
-  WAL_FILE,
-  type WalCase,
-} from '../replay/fixture.ts';
-import {LineWriter, readJsonLines} from '../replay/lines.ts';
+import {firstReplica} from '../replay/first-replica.ts';
+import {type Fixture, WAL_FILE, type WalCase} from '../replay/fixture.ts';
+import {LineWriter} from '../replay/lines.ts';
 import {logLine, type ReplayedTransaction} from '../replay/log-lines.ts';
 import {type Outcome, settle} from '../replay/settle.ts';
 import {Stepper, type Terminal} from '../replay/stepper.ts';
@@ -98,17 +89,6 @@ export const replayWalCase = async (fixture: Fixture<WalCase>, options: WalCaseO
     rmSync(work, {recursive: true, force: true});
   }
 };
-
-/** The replica that the frames follow upon. */
-const firstReplica = ({dir, case: facts}: Fixture<WalCase>, file: string): Promise<Database> =>
-  facts.snapshot === 'replica'
-    ? restoreReplica(file, readJsonLines(join(dir, REPLICA_FILE), parseReplicaLine))
-    : buildReplica(file, {
-        schema: readSchema(dir),
-        replicaVersion: facts.replicaVersion,
-        publications: facts.publications,
-        rows: readJsonLines(join(dir, ROWS_FILE), parseSnapshotRow),
-      });
 
 interface Fault {
   readonly code: string;

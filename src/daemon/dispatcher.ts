@@ -5,9 +5,10 @@ import type {ZeroConfig} from '../config/config.ts';
 import type {DaemonInspection, ReplicatorInspection, WorkerInspection} from '../observe/inspection.ts';
 import type {Log} from '../observe/log.ts';
 import {clientGroupOfUrl} from '../sync/handshake.ts';
-import type {HandedRequest, VersionReady} from '../sync/types.ts';
+import type {VersionReady} from '../sync/types.ts';
 import {Child} from './children.ts';
 import {type FromChild, usage} from './ipc.ts';
+import {plainRequest} from './plain-request.ts';
 
 const STOP_GRACE_MS = 10_000;
 
@@ -146,15 +147,3 @@ export class Dispatcher {
     return child;
   }
 }
-
-const plainRequest = (request: IncomingMessage): HandedRequest => ({
-  url: request.url ?? '',
-  method: request.method ?? 'GET',
-  httpVersion: request.httpVersion,
-  headers: Object.fromEntries(
-    Object.entries(request.headers).flatMap(([name, value]) =>
-      value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
-    ),
-  ),
-  remoteAddress: request.socket.remoteAddress ?? null,
-});

@@ -30,6 +30,8 @@ interface Line {
   readonly version?: string;
   readonly step?: number;
   readonly query?: number;
+  readonly client?: string;
+  readonly nth?: number;
   readonly id?: string;
 }
 
@@ -68,6 +70,10 @@ export const describeLine = (text: string, keys: TableKeys): LineIdentity => {
       field: path =>
         path.replace(/^change\.(new|key)\./, (_, side) => (side === 'new' ? 'column ' : 'key column ')),
     };
+  }
+  if (line.client !== undefined) {
+    const at = `step ${line.step}, client ${line.client}, message ${line.nth}`;
+    return {id: at, noun: at, place: at, field: path => (path === 'message' ? 'its text' : path)};
   }
   if (line.step !== undefined) {
     const step = line.step === 0 ? 'hydration' : `step ${line.step}`;

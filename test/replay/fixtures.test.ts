@@ -1,4 +1,4 @@
-import {expect, test} from 'vitest';
+import {expect, inject, test} from 'vitest';
 import {findFixtures, readFixture} from '../../src/replay/fixture.ts';
 import {fixtureReplay} from './io.ts';
 
@@ -11,7 +11,8 @@ test('the promised kinds of recordings are there, from both versions of PostgreS
 });
 
 test.each(dirs)('%s', async dir => {
-  const {code, out, err} = await fixtureReplay('--diff', dir);
+  const {code, out, err} = await fixtureReplay('--diff', '--postgres', inject('postgresUrl'), dir);
   expect(err).toBe('');
   expect(code, out).toBe(0);
+  expect(out).toContain('1 as expected');
 });

@@ -1,17 +1,26 @@
-import {mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
+import {copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {basename, join} from 'node:path';
 import pg from 'pg';
+import {replaySessionCase} from '../../src/cli/replay-session-case.ts';
 import {replayWalCase} from '../../src/cli/replay-wal-case.ts';
 import {parseLsn} from '../../src/pg/lsn.ts';
 import {ensureShard} from '../../src/pg/shard.ts';
 import {buildReplica, parseSnapshotRow} from '../../src/replay/build-replica.ts';
 import {dumpReplica} from '../../src/replay/dump-replica.ts';
-import {type Fixture, ROWS_FILE, readFixture, readSchema, type WalCase} from '../../src/replay/fixture.ts';
+import {
+  type Fixture,
+  ROWS_FILE,
+  readFixture,
+  readSchema,
+  type SessionCase,
+  type WalCase,
+} from '../../src/replay/fixture.ts';
 import {jsonFields} from '../../src/replay/json-fields.ts';
 import {readJsonLines, readLines} from '../../src/replay/lines.ts';
 import {recordSnapshot} from '../../src/replay/record-snapshot.ts';
 import {recordWal} from '../../src/replay/record-wal.ts';
+import {CLIENT_FILE} from '../../src/replay/session-script.ts';
 import {VERSION_COLUMN} from '../../src/replica/table-spec.ts';
 import {hasDebianPostgres, startDebianPostgres} from '../helpers/debian-postgres.ts';
 import {startPostgres} from '../helpers/postgres-server.ts';
@@ -23,6 +32,9 @@ import {startPostgres} from '../helpers/postgres-server.ts';
  */
 const SCENARIOS = 'test/replay/scenarios';
 const TARGET = 'fixtures/wal';
+/** Their conversations lie beside them; recorded from one version, since what is served does not depend on it. */
+const SESSIONS = 'test/replay/scenarios/sessions';
+const SESSION_TARGET = 'fixtures/sessions';
 
 interface Scenario {
   readonly name: string;
@@ -54,7 +66,12 @@ const readScenario = (file: string): Scenario => {
   };
 };
 
-const record = async (scenario: Scenario, serverUrl: string, dir: string): Promise<void> => {
+const record = async (
+  scenario: Scenario,
+  serverUrl: string,
+  dir: string,
+  conversation?: string,
+): Promise<void> => {
   const name = `f_${scenario.name.replaceAll('-', '_')}`;
   const admin = new pg.Client(serverUrl);
   await admin.connect();
@@ -72,8 +89,10 @@ const record = async (scenario: Scenario, serverUrl: string, dir: string): Promi
       ? (await ensureShard(client, {appID: 'fixture', shardNum: 0, publications: ['fixture']})).publications
       : ['fixture'];
     const source = {url: url.href, publications, dir};
+    if (conversation) await client.query('UPDATE fixture.permissions SET permissions = $1', [ANYONE]);
     await recordAll(source, scenario, client);
-    await accept(source, scenario, dir);
+    if (conversation) await acceptSession(dir, conversation, serverUrl);
+    else await accept(source, scenario, dir);
   } finally {
     await client.end();
     await admin.query(`DROP DATABASE "${name}" WITH (FORCE)`);
@@ -146,6 +165,22 @@ const accept = async (source: Source, {fault}: Scenario, dir: string) => {
   }
 };
 
+const ANYONE = JSON.stringify({
+  tables: Object.fromEntries(
+    ['issue', 'comment'].map(name => [name, {row: {select: [['allow', {type: 'and', conditions: []}]]}}]),
+  ),
+});
+
+const acceptSession = async (dir: string, conversation: string, postgres: string) => {
+  const {kind: _, ...facts} = readFixture(dir).case;
+  writeFileSync(
+    join(dir, 'case.json'),
+    `${JSON.stringify({...facts, kind: 'session', appID: 'fixture'}, null, 2)}\n`,
+  );
+  copyFileSync(conversation, join(dir, CLIENT_FILE));
+  await replaySessionCase(readFixture(dir) as Fixture<SessionCase>, {bless: true, postgres});
+};
+
 const isRow = (line: string) => line.startsWith('{"row"');
 
 const withoutVersion = (line: string): string =>
@@ -155,26 +190,39 @@ const withoutVersion = (line: string): string =>
     .join(' ');
 
 const wantedNames = process.argv.slice(2);
-const scenarios = readdirSync(SCENARIOS)
-  .sort()
-  .map(file => readScenario(join(SCENARIOS, file)))
-  .filter(({name}) => wantedNames.length === 0 || wantedNames.includes(name));
+const scenariosOf = (folder: string) =>
+  readdirSync(folder)
+    .filter(file => file.endsWith('.sql'))
+    .sort()
+    .map(file => readScenario(join(folder, file)))
+    .filter(({name}) => wantedNames.length === 0 || wantedNames.includes(name));
+const scenarios = scenariosOf(SCENARIOS);
+const sessions = scenariosOf(SESSIONS);
 const servers = [
   {major: 18, start: () => startPostgres()},
   ...(hasDebianPostgres(15) ? [{major: 15, start: () => startDebianPostgres(15)}] : []),
 ];
 let failed = 0;
+const attempt = async (name: string, work: () => Promise<void>) => {
+  try {
+    await work();
+    process.stdout.write(`✓ ${name}\n`);
+  } catch (error) {
+    failed++;
+    process.stdout.write(`✗ ${name}: ${(error as Error).stack}\n`);
+  }
+};
 for (const {major, start} of servers) {
   const server = await start();
   try {
-    for (const scenario of scenarios)
-      try {
-        await record(scenario, server.url, join(TARGET, `${scenario.name}-pg${major}`));
-        process.stdout.write(`✓ ${scenario.name}-pg${major}\n`);
-      } catch (error) {
-        failed++;
-        process.stdout.write(`✗ ${scenario.name}-pg${major}: ${(error as Error).stack}\n`);
-      }
+    for (const scenario of scenarios) {
+      const name = `${scenario.name}-pg${major}`;
+      await attempt(name, () => record(scenario, server.url, join(TARGET, name)));
+    }
+    for (const {name, ...scenario} of major === 18 ? sessions : [])
+      await attempt(name, () =>
+        record({name, ...scenario}, server.url, join(SESSION_TARGET, name), join(SESSIONS, `${name}.ndjson`)),
+      );
   } finally {
     await server.stop();
   }
