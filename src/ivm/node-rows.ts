@@ -23,11 +23,11 @@ export interface NodeRow {
 /** The one key of a root. */
 export const ROOT_KEY = '[]';
 
-/** Rows read between two points at which a hydration may be interrupted. */
+/** Rows read by one statement, between two points at which a hydration may be interrupted. */
 const CHUNK = 500;
+/** Rows read one by one between two such points. */
+const SLICE = 100;
 const UNINDEXED_CHUNK = 50_000;
-/** Row ids looked at between two such points. */
-const SCAN_CHUNK = 2000;
 
 /**
  * The statements of one node, compiled once: all present rows of some keys, or those of some touched rows. Whatever
@@ -44,6 +44,7 @@ export class NodeSql {
   readonly #byKeys: string;
   readonly #byIdentity: string;
   readonly #byRowid: string;
+  readonly #allRows: string;
   readonly #parents: ReadonlyMap<NodePlan, string>;
 
   /** @throws QueryError if a condition does not fit its columns. */
@@ -58,7 +59,8 @@ export class NodeSql {
     this.#rootWhere = join([compileWhere(plan, 't', access), compileStart(plan, 't')], ' AND ');
     this.#byIdentity = `${select(plan)} FROM ${rowsOfTuples(plan, plan.key)} AND ${this.#where.sql}`;
     this.#byRowid = `${select(plan)} FROM json_each(?) k CROSS JOIN ${name} t ON t.rowid = k.value`;
-    this.#byKeys = plan.role === 'root' ? this.#rootSql(this.#rootWhere) : this.#compileByKeys();
+    this.#allRows = `${select(plan)} FROM ${name} t WHERE ${this.#rootWhere.sql}`;
+    this.#byKeys = plan.role === 'root' ? '' : this.#compileByKeys();
     this.#parents = new Map(
       plan.exists.map(child => [
         child,
@@ -73,11 +75,13 @@ export class NodeSql {
     return hasIndexOn(this.#plan.table, this.#plan.childField) ? CHUNK : UNINDEXED_CHUNK;
   }
 
-  /** How the node's rows are found at first: row ids at the root, rows below. With its parameters but for the keys. */
+  /** How the node's rows are found at first: row ids at a limited root, else rows. With its parameters but for the keys. */
   get statement(): Fragment {
-    return this.#plan.role === 'root'
-      ? {sql: `${this.#byKeys} LIMIT ?`, params: [...this.#rootWhere.params, this.#plan.limit ?? -1]}
-      : {sql: this.#byKeys, params: ['[]', ...this.#where.params]};
+    const {role, limit} = this.#plan;
+    if (role !== 'root') return {sql: this.#byKeys, params: ['[]', ...this.#where.params]};
+    return limit === null
+      ? {sql: this.#allRows, params: this.#rootWhere.params}
+      : {sql: `${this.#rootSql(this.#rootWhere)} LIMIT ?`, params: [...this.#rootWhere.params, limit]};
   }
 
   /**
@@ -90,21 +94,25 @@ export class NodeSql {
     after: readonly SqliteValue[] | null = null,
   ): Generator<void, NodeRow[]> {
     if (limit === 0) return [];
+    const rows: NodeRow[] = [];
+    if (limit === null) {
+      // All rows are wanted, so each is read as it is found.
+      for (const raw of snapshot.iterate(this.#allRows, this.#rootWhere.params)) {
+        rows.push(this.#row(raw as RawRow));
+        if (rows.length % SLICE === 0) yield;
+      }
+      return rows;
+    }
+    // A search may pass many rows before it knows which ones it keeps: row ids first, contents for those.
     const where = after
       ? join([this.#rootWhere, compileAfter(this.#plan, 't', after)], ' AND ')
       : this.#rootWhere;
-    const sql = `${this.#rootSql(where)} LIMIT ?`;
-    const params = [...where.params, limit ?? -1];
-    let rowids: number[] = [];
-    if (limit !== null && limit <= CHUNK) rowids = snapshot.prepare(sql).pluck().all(params) as number[];
-    else
-      for (const rowid of snapshot.iterate(sql, params)) {
-        rowids.push(rowid as number);
-        if (rowids.length % SCAN_CHUNK === 0) yield;
-      }
-    const rows: NodeRow[] = [];
+    const rowids = snapshot
+      .prepare(`${this.#rootSql(where)} LIMIT ?`)
+      .pluck()
+      .all(...where.params, limit) as number[];
     for (let at = 0; at < rowids.length; at += CHUNK) {
-      if (at > 0) yield;
+      yield;
       this.#read(snapshot, this.#byRowid, [`[${rowids.slice(at, at + CHUNK).join()}]`], rows);
     }
     return rows;
@@ -166,23 +174,23 @@ export class NodeSql {
 
   #read(snapshot: Snapshot, sql: string, params: readonly SqliteValue[], into: NodeRow[] = []): NodeRow[] {
     const raw = snapshot.prepare(sql).raw().all(params) as RawRow[];
-    const {table, limit, role} = this.#plan;
-    const minVersion = table.minRowVersion;
-    const prefix = `${table.name}\0`;
-    const isWindow = limit !== null && role === 'root';
-    for (const values of raw)
-      into.push({
-        row: {
-          id: (prefix + values[2]!) as RowId,
-          table: table.name,
-          rowVersion: (values[1]! > minVersion ? values[1]! : minVersion) as Version,
-          put: values[0]!,
-        },
-        key: values[3]!,
-        childKeys: values.length > 5 ? values.slice(5) : NO_KEYS,
-        order: isWindow ? values[4]! : null,
-      });
+    for (const values of raw) into.push(this.#row(values));
     return into;
+  }
+
+  #row(values: RawRow): NodeRow {
+    const {minRowVersion, name} = this.#plan.table;
+    return {
+      row: {
+        id: `${name}\0${values[2]}` as RowId,
+        table: name,
+        rowVersion: (values[1]! > minRowVersion ? values[1]! : minRowVersion) as Version,
+        put: values[0]!,
+      },
+      key: values[3]!,
+      childKeys: values.length > 5 ? values.slice(5) : NO_KEYS,
+      order: values[4]!,
+    };
   }
 }
 

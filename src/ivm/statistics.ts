@@ -8,7 +8,6 @@ import type {Statistics} from '../zql/planner.ts';
  * those of the last ANALYZE, counts those of the snapshot.
  */
 export const readStatistics = (snapshot: Snapshot, tables: ReadonlyMap<string, TableSpec>): Statistics => {
-  let averages: ReadonlyMap<string, readonly number[]> | undefined;
   const sizes = new Map<string, number>();
   return {
     rows: table => {
@@ -24,7 +23,7 @@ export const readStatistics = (snapshot: Snapshot, tables: ReadonlyMap<string, T
       return rows;
     },
     perKey: (table, columns) => {
-      averages ??= readAverages(snapshot);
+      const averages = averagesOf(snapshot, tables);
       const index = tables
         .get(table)
         ?.indexes.find(({columns: own}) =>
@@ -40,8 +39,26 @@ export const readStatistics = (snapshot: Snapshot, tables: ReadonlyMap<string, T
   };
 };
 
+type Averages = ReadonlyMap<string, readonly number[]>;
+
+/** Averages change slowly: read again once a minute, and when the tables change. */
+const KEEP_MS = 60_000;
+const known = new WeakMap<
+  ReadonlyMap<string, TableSpec>,
+  {readonly averages: Averages; readonly readAtMs: number}
+>();
+
+const averagesOf = (snapshot: Snapshot, tables: ReadonlyMap<string, TableSpec>): Averages => {
+  let found = known.get(tables);
+  if (!found || Date.now() - found.readAtMs > KEEP_MS) {
+    found = {averages: readAverages(snapshot), readAtMs: Date.now()};
+    known.set(tables, found);
+  }
+  return found.averages;
+};
+
 /** `sqlite_stat1` by index: rows, then rows per value of the first column, of the first two, … */
-const readAverages = (snapshot: Snapshot): ReadonlyMap<string, readonly number[]> => {
+const readAverages = (snapshot: Snapshot): Averages => {
   const analyzed = snapshot
     .prepare(`SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_stat1'`)
     .pluck()

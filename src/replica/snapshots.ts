@@ -12,7 +12,7 @@ export interface Snapshot {
   /** Where statements that count their rows count them: rows looked at by node index. null: nowhere. */
   visits: Map<number, number> | null;
   prepare(sql: string): Statement;
-  /** First column of each row, one by one; other statements may run in between. Must be run to its end or returned. */
+  /** Rows as arrays, one by one; other statements may run in between. Must be run to its end or returned. */
   iterate(sql: string, params: readonly SqliteValue[]): IterableIterator<unknown>;
 }
 
@@ -93,6 +93,9 @@ export class Timeline {
   }
 }
 
+/** Of a larger file the rest is read as usual. */
+const MAPPED_BYTES = 1 << 30;
+
 class Connection implements Snapshot {
   readonly db: Database;
   readonly #statements: StatementCache;
@@ -104,6 +107,9 @@ class Connection implements Snapshot {
 
   constructor(file: string) {
     this.db = openReader(file);
+    // Queries look at scattered pages, and every commit empties SQLite's own cache: mapped, a page costs no system call.
+    // Halves the time of such queries. The memory is the system's file cache, given back when it is needed elsewhere.
+    this.db.pragma(`mmap_size = ${MAPPED_BYTES}`);
     // `LIKE` is case-sensitive in ZQL; stock SQLite's is not (zql.md §1.3).
     this.db.pragma('case_sensitive_like = ON');
     this.db.function('zs_lower', {deterministic: true}, (text: unknown) =>
@@ -146,7 +152,7 @@ class Connection implements Snapshot {
   iterate(sql: string, params: readonly SqliteValue[]): IterableIterator<unknown> {
     // A statement that is being iterated cannot serve anybody else.
     const statement = this.#iterated.get(sql);
-    return (statement.busy ? this.db.prepare(sql) : statement).pluck().iterate(params);
+    return (statement.busy ? this.db.prepare(sql) : statement).raw().iterate(params);
   }
 
   close(): void {

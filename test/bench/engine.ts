@@ -30,6 +30,7 @@ const registry = createQueryRegistry({
 
 const measure = async (name: string, make: (i: number) => AST) => {
   const times: number[] = [];
+  const cpu = process.cpuUsage();
   let rows = 0;
   for (let i = 0; i < ROUNDS; i++) {
     const started = performance.now();
@@ -38,9 +39,10 @@ const measure = async (name: string, make: (i: number) => AST) => {
     rows = graph.size;
     registry.release(graph);
   }
+  const {user, system} = process.cpuUsage(cpu);
   times.sort((a, b) => a - b);
   console.log(
-    `${name.padEnd(10)} p50 ${times[ROUNDS >> 1]!.toFixed(1).padStart(7)} ms  max ${times.at(-1)!.toFixed(1).padStart(7)}  rows ${rows}`,
+    `${name.padEnd(10)} p50 ${times[ROUNDS >> 1]!.toFixed(1).padStart(7)} ms  max ${times.at(-1)!.toFixed(1).padStart(7)}  cpu ${((user + system) / 1000 / ROUNDS).toFixed(1).padStart(6)}  rows ${rows}`,
   );
 };
 
