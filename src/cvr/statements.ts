@@ -1,5 +1,10 @@
 import {cvrSchema} from './schema.ts';
 
+/**
+ * Of "lastActive" days matter, not seconds (views.md §7). While it stays the same no index has to be written for a commit.
+ */
+const STILL_ACTIVE = `"lastActive" = CASE WHEN i."lastActive" > now() - interval '1 minute' THEN i."lastActive" ELSE now() END`;
+
 /** The statements that write view records, each for many groups at once. */
 export const cvrStatements = (shard: string) => {
   const cvr = cvrSchema(shard);
@@ -40,7 +45,7 @@ export const cvrStatements = (shard: string) => {
         SELECT "clientGroupID" AS g, version, owner, "grantedAt", deleted FROM ${cvr}.instances
         WHERE "clientGroupID" IN (SELECT g FROM given) ORDER BY "clientGroupID" FOR UPDATE),
       updated AS (
-        UPDATE ${cvr}.instances i SET version = x.v, "lastActive" = now(), "ttlClock" = x."ttlClock",
+        UPDATE ${cvr}.instances i SET version = x.v, "ttlClock" = x."ttlClock", ${STILL_ACTIVE},
           "replicaVersion" = x."replicaVersion", owner = x.owner, "grantedAt" = to_timestamp(x.granted),
           "clientSchema" = coalesce(x."clientSchema", i."clientSchema"), "profileID" = coalesce(x."profileID", i."profileID")
         FROM given x JOIN locked USING (g)
