@@ -9,6 +9,7 @@ import {
 } from '../src/app-server/pusher.ts';
 import {batchByKey} from '../src/flow/batch-by-key.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
+import type {Backlog} from '../src/mutation/backlog.ts';
 import type {Log} from '../src/observe/log.ts';
 import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
 import type {MutationID, Push} from '../src/protocol/up.ts';
@@ -32,9 +33,9 @@ const BATCH = 200;
  */
 export const createCustomMutations = (
   endpoint: Endpoint,
-  deps: {readonly log: Log; readonly board: StageBoard},
+  deps: {readonly log: Log; readonly board: StageBoard; readonly backlog: Backlog},
 ): CustomMutations => {
-  const {log} = deps;
+  const {log, backlog} = deps;
   const stage = stages(deps.board, 'custom-mutations');
   const pushed = new Subject<CustomPush>();
   /** What they sent after a failed push comes again with it. */
@@ -55,6 +56,7 @@ export const createCustomMutations = (
         failures.set(connection, error instanceof ProtocolError ? error : internal);
       }
     }
+    for (const {connection, push} of pushes) backlog.leave(connection, push.mutations.length);
     return failures;
   };
 
@@ -81,7 +83,10 @@ export const createCustomMutations = (
     .subscribe();
 
   return {
-    push: (connection, push) => pushed.next({connection, push, auth: connection.auth}),
+    push: (connection, push) => {
+      backlog.enter(connection, push.mutations.length);
+      pushed.next({connection, push, auth: connection.auth});
+    },
     seen: (connection, id) => clean(connection, forgetSeenResults(connection.clientGroupID, id)),
     forget: (connection, clientIDs) => {
       if (clientIDs.length) clean(connection, forgetClients(connection.clientGroupID, clientIDs));

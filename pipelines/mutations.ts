@@ -5,6 +5,7 @@ import type {Permissions} from '../src/auth/permissions.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import {batchByKey} from '../src/flow/batch-by-key.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
+import {Backlog} from '../src/mutation/backlog.ts';
 import {MutationExecutor} from '../src/mutation/execute.ts';
 import {limitMutations} from '../src/mutation/limit-mutations.ts';
 import {KeyedLimiter} from '../src/mutation/sliding-window.ts';
@@ -17,7 +18,8 @@ import {type CustomMutations, createCustomMutations} from './custom-mutations.ts
 
 export interface Mutations {
   /** Takes a push in; outcomes reach the client by replication, failures as errors. @throws ProtocolError `InvalidPush` */
-  push(connection: ClientConnection, push: Push): void;
+  /** Settles when the connection may send more. */
+  push(connection: ClientConnection, push: Push): Promise<void>;
   /** The app's endpoint for custom mutations; null if none is configured. */
   readonly custom: CustomMutations | null;
   stop(): void;
@@ -34,6 +36,9 @@ interface Executed {
 
 /** A client comes back after about a second instead of the usual five. */
 const COME_BACK_MS = 1000;
+
+/** Mutations of one connection that are on their way upstream before it is read no further. */
+const MAX_UNDER_WAY = 1000;
 
 /** Mutations of one user that wait for room in the window. */
 const MAX_HELD = 2000;
@@ -53,7 +58,8 @@ export const createMutations = (deps: {
   readonly endpoint: Endpoint | null;
 }): Mutations => {
   const {config, log} = deps;
-  const custom = deps.endpoint && createCustomMutations(deps.endpoint, deps);
+  const backlog = new Backlog(MAX_UNDER_WAY);
+  const custom = deps.endpoint && createCustomMutations(deps.endpoint, {...deps, backlog});
   const {max, windowMs} = config.perUserMutationLimit;
   const limiter = max === undefined ? null : new KeyedLimiter({max, windowMs});
   const executor = new MutationExecutor({
@@ -78,6 +84,8 @@ export const createMutations = (deps: {
     } catch (err) {
       log.warn({err}, 'mutations could not be run upstream; their clients will repeat them');
       return {requests, outcomes: null};
+    } finally {
+      for (const {connection} of taken) backlog.leave(connection);
     }
   };
 
@@ -94,6 +102,7 @@ export const createMutations = (deps: {
             })
           : identity,
       ),
+      tap(({connection}) => backlog.enter(connection)),
       stage(
         'execute',
         batchByKey(({connection}: MutationRequest) => connection.clientGroupID, BATCH, execute),
@@ -107,7 +116,7 @@ export const createMutations = (deps: {
     .subscribe();
 
   return {
-    push: (connection, push) => {
+    push: async (connection, push) => {
       if (push.clientGroupID !== connection.clientGroupID)
         throw protocolError('InvalidPush', 'The push is for another client group than the connection.');
       const [first] = push.mutations;
@@ -115,7 +124,10 @@ export const createMutations = (deps: {
       if (push.mutations.some(({type}) => type !== first.type))
         throw protocolError('InvalidPush', 'A push cannot mix CRUD and custom mutations.');
       if (first.type === 'custom') {
-        if (custom) return custom.push(connection, push);
+        if (custom) {
+          custom.push(connection, push);
+          return backlog.room(connection);
+        }
         throw protocolError(
           'InvalidPush',
           'A ZERO_MUTATE_URL must be set in order to process custom mutations.',
@@ -131,6 +143,7 @@ export const createMutations = (deps: {
       const claims = connection.auth.kind === 'jwt' ? connection.auth.claims : {};
       for (const mutation of push.mutations)
         if (mutation.type === 'crud') pushed.next({connection, mutation, claims});
+      return backlog.room(connection);
     },
     custom,
     stop: () => {
