@@ -29,6 +29,16 @@ export interface GraphStep {
   readonly tables: ReadonlyMap<string, TableSpec>;
 }
 
+/** From where on reading anew is cheaper than looking at rows one by one (zql.md §3.9). */
+export interface StepLimits {
+  /** Rows of a level that a change of an EXISTS child may concern: beyond, the whole graph is read anew. */
+  readonly parents: number;
+  /** Touched rows of a limited root: beyond, its window is read anew. */
+  readonly touched: number;
+}
+
+const STEP_LIMITS: StepLimits = {parents: 5000, touched: 500};
+
 export interface GraphInit {
   readonly id: string;
   readonly text: string;
@@ -39,6 +49,7 @@ export interface GraphInit {
   readonly usePlanner: boolean;
   /** Count the rows that hydration looks at. */
   readonly countVisits?: boolean;
+  readonly limits?: StepLimits | undefined;
 }
 
 /** A root of the graph with the way it is read: the query itself, and the companions of its scalar subqueries. */
@@ -227,16 +238,17 @@ export class Graph implements QueryGraph {
   }
 
   #advanceRoot(root: Node, byTable: ReadonlyMap<string, RowChange[]>, snapshot: Snapshot): void {
+    const {limits = STEP_LIMITS} = this.#init;
     const touched = (node: Node, perNode: Map<Node, Touched>): Touched => {
       const rows = source(node, byTable);
-      exists(node, rows, byTable, snapshot, perNode);
+      exists(node, rows, byTable, snapshot, perNode, limits.parents);
       return rows;
     };
     const walk = (node: Node, shift: DemandShift, rows: Touched, perNode: Map<Node, Touched>) => {
       const diff = emptyDiff();
       const skip = new Set([...shift.opened, ...shift.closed]);
       if (node.plan.limit === null) filter(node, rows, skip, snapshot, diff);
-      else take(node, rows, skip, snapshot, diff);
+      else take(node, rows, skip, snapshot, diff, limits.touched);
       toEnd(applyShift(node, shift, snapshot, diff));
       this.#emit(diff);
       for (const [i, child] of node.emitted.entries()) {

@@ -10,7 +10,7 @@ import type {AST} from '../zql/ast.ts';
 import {canonicalText, tablesOf} from '../zql/canonical.ts';
 import {rowJson} from '../zql/wire-sql.ts';
 import {type Changes, readChanges} from './changes.ts';
-import {Graph} from './graph.ts';
+import {Graph, type StepLimits} from './graph.ts';
 import {createIndexText} from './missing-index.ts';
 import type {Epoch, GraphDiff, PresentRow, PrimaryKeys, QueryGraph, QueryRegistry} from './registry.ts';
 import {Routes} from './routes.ts';
@@ -28,6 +28,8 @@ export interface RegistryOptions {
   readonly usePlanner?: boolean;
   /** Count the rows that hydrations look at, for the log of slow ones and for inspection. */
   readonly countVisits?: boolean;
+  /** When a graph is read anew instead of stepped; for tests. */
+  readonly limits?: StepLimits;
   /** Rows that graphs without subscribers may hold together before the oldest goes. */
   readonly lingerRows: number;
 }
@@ -229,6 +231,7 @@ class Registry implements InspectableRegistry {
       routes: this.#routes,
       usePlanner: this.#options.usePlanner ?? true,
       countVisits: this.#options.countVisits ?? false,
+      limits: this.#options.limits,
     });
     await this.#turns.next();
     try {

@@ -3,9 +3,6 @@ import type {RowChange} from '../changes.ts';
 import {type Node, type Touched, touch} from '../node.ts';
 import {source} from './source.ts';
 
-/** More rows than this are not looked at one by one. */
-const MOST_PARENTS = 5000;
-
 /**
  * A change concerns so many rows of a graph that reading the graph anew is cheaper. Never leaves the graph.
  */
@@ -14,7 +11,8 @@ export class TooManyRows extends Error {}
 /**
  * Exists: adds to the touched rows of a node those whose EXISTS or NOT EXISTS may have flipped, because a child row with
  * their key came, went or changed (zql.md §3.4, with every affected key taken for flipped). Children first, at any depth.
- * `perNode` receives the touched rows of every EXISTS node on the way. @throws TooManyRows.
+ * `perNode` receives the touched rows of every EXISTS node on the way. @throws TooManyRows if the keys of one child have
+ * more than `mostParents` rows.
  */
 export const exists = (
   node: Node,
@@ -22,15 +20,16 @@ export const exists = (
   changes: ReadonlyMap<string, readonly RowChange[]>,
   snapshot: Snapshot,
   perNode: Map<Node, Touched>,
+  mostParents: number,
 ): void => {
   perNode.set(node, touched);
   for (const child of node.exists) {
     const childTouched = source(child, changes);
-    exists(child, childTouched, changes, snapshot, perNode);
+    exists(child, childTouched, changes, snapshot, perNode, mostParents);
     const keys = keysOf(childTouched);
     if (keys.size === 0) continue;
     // Below the root only rows under a demanded key can be present.
-    const parents = node.sql.parentsOf(snapshot, child.plan, keys, MOST_PARENTS);
+    const parents = node.sql.parentsOf(snapshot, child.plan, keys, mostParents);
     if (!parents) throw new TooManyRows();
     for (const {identity, key} of parents)
       if (node.plan.role !== 'related' || (key !== null && node.demand.has(key)))

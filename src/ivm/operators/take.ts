@@ -5,12 +5,9 @@ import type {RowId} from '../row-id.ts';
 import {keysOf} from './exists.ts';
 import {rowIdOf} from './filter.ts';
 
-/** Beyond so many touched rows the window is read anew. */
-const MOST_TOUCHED = 500;
-
 /**
- * Take: the first rows in order. The root keeps its window up to date from the touched rows and reads on only when it
- * runs dry; below the root, windows (and witness sets) of the keys that touched rows concern are read anew and compared
+ * Take: the first rows in order. The root keeps its window up to date from the touched rows, unless they are more than
+ * `mostTouched`, and reads on only when it runs dry; below the root, windows (and witness sets) of the keys that touched rows concern are read anew and compared
  * (zql.md §3.5, §3.9).
  */
 export const take = (
@@ -19,18 +16,25 @@ export const take = (
   skip: ReadonlySet<string>,
   snapshot: Snapshot,
   diff: NodeDiff,
+  mostTouched: number,
 ): void => {
-  if (node.window) return takeRoot(node, touched, snapshot, diff);
+  if (node.window) return takeRoot(node, touched, snapshot, diff, mostTouched);
   const keys = [...keysOf(touched)].filter(key => node.demand.has(key) && !skip.has(key));
   if (keys.length === 0) return;
   const rows = groupByKey(node.sql.ofKeys(snapshot, keys));
   for (const key of keys) replaceKey(node, key, rows.get(key) ?? [], diff);
 };
 
-const takeRoot = (node: Node, touched: Touched, snapshot: Snapshot, diff: NodeDiff): void => {
+const takeRoot = (
+  node: Node,
+  touched: Touched,
+  snapshot: Snapshot,
+  diff: NodeDiff,
+  mostTouched: number,
+): void => {
   const window = node.window!;
   if (touched.size === 0 || window.limit === 0) return;
-  if (touched.size > MOST_TOUCHED) {
+  if (touched.size > mostTouched) {
     window.fill(toEnd(node.sql.ofRoot(snapshot, window.capacity)));
   } else {
     const ids: RowId[] = [];
