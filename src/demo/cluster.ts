@@ -1,12 +1,11 @@
-import {execFile} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {existsSync, readFileSync} from 'node:fs';
 import {chown, mkdir, rename, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {promisify} from 'node:util';
 import {z} from 'zod';
 import {DevelopmentImpossible} from '../errors.ts';
-import type {DevFolder} from './dev-folder.ts';
+import {runBound} from './bound-process.ts';
+import {type DevFolder, removeUnfinished} from './dev-folder.ts';
 import type {PostgresPrograms} from './postgres-programs.ts';
 
 /** What is known of a data folder; kept inside it, so that the two are never apart. */
@@ -49,36 +48,28 @@ export const writeCluster = async (data: string, cluster: Cluster): Promise<void
 /** Makes the data beside its place and renames it when complete: half a folder never stands there. @throws DevelopmentImpossible */
 export const initCluster = async (folder: DevFolder, programs: PostgresPrograms): Promise<Cluster> => {
   const {identity} = folder;
-  const unfinished = `${folder.data}.new`;
-  const passwordFile = `${folder.data}.password`;
+  // A name of our own: an earlier run that was killed may still be ending.
+  const unfinished = `${folder.data}.new-${process.pid}`;
+  const passwordFile = `${folder.data}.password-${process.pid}`;
   const cluster: Cluster = {password: randomBytes(18).toString('base64url'), port: null};
-  await rm(unfinished, {recursive: true, force: true});
-  await rm(passwordFile, {force: true});
+  await removeUnfinished(folder);
   await mkdir(unfinished, {mode: 0o700});
   await writeFile(passwordFile, cluster.password, {mode: 0o600});
   if (identity.uid !== undefined)
     for (const path of [unfinished, passwordFile]) await chown(path, identity.uid, identity.gid!);
   try {
-    await promisify(execFile)(
-      programs.initdb,
+    await runBound(
       [
-        `--pgdata=${unfinished}`,
-        `--pwfile=${passwordFile}`,
-        '--username=postgres',
-        '--auth=scram-sha-256',
-        '--encoding=UTF8',
+        ...[programs.initdb, `--pgdata=${unfinished}`, `--pwfile=${passwordFile}`, '--no-sync'],
+        ...['--username=postgres', '--auth=scram-sha-256', '--encoding=UTF8'],
         // The order of bytes: that of ZQL, and the same on every system.
-        '--locale=C',
-        '--locale-provider=builtin',
-        '--builtin-locale=C.UTF-8',
-        '--no-sync',
+        ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
       ],
-      {...identity, cwd: '/', env: {...process.env, LC_ALL: 'C'}},
+      identity,
     );
   } catch (cause) {
-    const {stderr, message} = cause as {stderr?: string; message: string};
     throw new DevelopmentImpossible(
-      `PostgreSQL's data could not be made in ${folder.data}: ${stderr?.trim() || message}`,
+      `PostgreSQL's data could not be made in ${folder.data}: ${(cause as Error).message}`,
       {cause},
     );
   } finally {

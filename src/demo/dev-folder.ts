@@ -1,9 +1,9 @@
 import {createHash} from 'node:crypto';
 import {existsSync} from 'node:fs';
-import {chown, lstat, mkdir, readdir, readlink, rename, rm, symlink, writeFile} from 'node:fs/promises';
-import {join, resolve} from 'node:path';
+import {chown, mkdir, readdir, readlink, rename, rm, symlink, writeFile} from 'node:fs/promises';
+import {dirname, join, resolve} from 'node:path';
 import {DevelopmentImpossible} from '../errors.ts';
-import {type Identity, postgresIdentity, reaches} from './identity.ts';
+import {type Identity, postgresIdentity, reaches, SHARED_BY_ROOT} from './identity.ts';
 
 /**
  * The `.zero/` folder of development mode.
@@ -22,9 +22,6 @@ export interface DevFolder {
   readonly replica: string;
   readonly identity: Identity;
 }
-
-/** Where root keeps what PostgreSQL, running as somebody else, cannot reach in the working directory. */
-export const SHARED_BY_ROOT = '/var/lib/zerostream';
 
 /** Makes the folder if there is none, and finds its places. @throws DevelopmentImpossible */
 export const openDevFolder = async (cwd: string): Promise<DevFolder> => {
@@ -57,13 +54,17 @@ export const openDevFolder = async (cwd: string): Promise<DevFolder> => {
 /** Removes data and replica; the folder itself stays, with the lock in it. */
 export const emptyDevFolder = async (folder: DevFolder): Promise<void> => {
   await removeReplica(folder);
-  await rm(folder.log, {force: true});
-  for (const name of await readdir(folder.path))
-    if (/^pg(\.|$)/.test(name) && !(await lstat(join(folder.path, name))).isSymbolicLink())
-      await rm(join(folder.path, name), {recursive: true, force: true});
-  await rm(folder.data, {recursive: true, force: true});
-  await rm(`${folder.data}.new`, {recursive: true, force: true});
-  await rm(`${folder.data}.broken`, {recursive: true, force: true});
+  await removeUnfinished(folder);
+  for (const path of [folder.log, folder.data, `${folder.data}.broken`])
+    await rm(path, {recursive: true, force: true});
+};
+
+/** Removes what runs that were cut off while making data left behind. */
+export const removeUnfinished = async ({data}: DevFolder): Promise<void> => {
+  for (const name of await readdir(dirname(data)))
+    if (/^pg\.(new|password|probe)/.test(name))
+      // One that is just ending may still write there; the next start removes the rest.
+      await rm(join(dirname(data), name), {recursive: true, force: true, maxRetries: 5}).catch(() => {});
 };
 
 /** The replica of a database that is gone is of no use to the next one. */

@@ -29,8 +29,8 @@ export const checkOrigin = (file: SqlFile | null, {origin, fresh}: Filled): stri
 };
 
 export const describeFilled = ({origin, fresh}: Filled): string =>
-  `database "demo" ${fresh ? 'made from' : 'as it was left, made from'} ${originName(origin)}`;
+  `database "demo" ${fresh ? 'filled with' : 'as it was left, with'} ${originName(origin)}`;
 
 /** For people. */
 export const originName = ({from}: Origin): string =>
-  from === 'demo' ? 'the demonstration: an issue tracker with thousands of rows' : from;
+  from === 'demo' ? 'an issue tracker of some eight thousand rows' : `what ${from} makes`;

@@ -4,6 +4,9 @@ import {type Stats, statSync} from 'node:fs';
 /** As whom PostgreSQL runs; empty: as ourselves. */
 export type Identity = {readonly uid?: number; readonly gid?: number};
 
+/** Where root keeps what PostgreSQL, running as somebody else, cannot reach in the working directory. */
+export const SHARED_BY_ROOT = '/var/lib/zerostream';
+
 /**
  * PostgreSQL refuses to run as root. Then it runs as the owner of the data it already has, else as the system's
  * `postgres`, else as `nobody`, which every system has: no user is created.

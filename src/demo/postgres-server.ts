@@ -1,7 +1,8 @@
-import {type ChildProcess, spawn} from 'node:child_process';
+import type {ChildProcess} from 'node:child_process';
 import {closeSync, openSync, readFileSync, statSync} from 'node:fs';
 import pg from 'pg';
 import {DevelopmentImpossible} from '../errors.ts';
+import {spawnBound} from './bound-process.ts';
 import type {DevFolder} from './dev-folder.ts';
 import type {PostgresPrograms} from './postgres-programs.ts';
 
@@ -15,15 +16,6 @@ export interface PostgresServer {
 const START_MS = 60_000;
 const STOP_MS = 15_000;
 const LOG_BYTES = 5 * 1024 * 1024;
-
-/**
- * Becomes PostgreSQL, and leaves behind a waiter which ends it when the pipe from our process closes. So it never
- * outlives us, even if we are killed.
- */
-const SCRIPT = `exec 3<&0 </dev/null
-( ( read -r _ <&3; kill -INT $$ ) >/dev/null 2>&1 & )
-exec 3<&-
-exec "$@"`;
 
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
@@ -49,24 +41,12 @@ export const startPostgres = async (
     ...[programs.postgres, '-D', folder.data, '-p', String(options.port)],
     ...Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
   ];
-  const windows = process.platform === 'win32';
-  const child = windows
-    ? spawn(command[0]!, command.slice(1), {stdio: ['ignore', log, log]})
-    : spawn('/bin/sh', ['-c', SCRIPT, 'sh', ...command], {
-        ...folder.identity,
-        cwd: '/',
-        // A session of its own: Ctrl-C is for us, who end it last.
-        detached: true,
-        stdio: ['pipe', log, log],
-        env: {...process.env, LC_ALL: 'C'},
-      });
+  const child = spawnBound(command, {identity: folder.identity, output: log});
   closeSync(log);
-  child.stdin?.on('error', () => {});
   let ended = false;
   const exited = new Promise<void>(resolve => {
     const end = () => {
       ended = true;
-      child.stdin?.destroy();
       resolve();
     };
     child.once('exit', end);

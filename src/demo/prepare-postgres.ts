@@ -2,9 +2,10 @@ import {existsSync} from 'node:fs';
 import {basename, join} from 'node:path';
 import {DevelopmentImpossible} from '../errors.ts';
 import {type Cluster, clusterProblem, initCluster, readCluster, writeCluster} from './cluster.ts';
-import {type DevFolder, removeReplica, SHARED_BY_ROOT, setAside} from './dev-folder.ts';
+import {type DevFolder, removeReplica, setAside} from './dev-folder.ts';
 import {isFree, nextFreePort} from './free-port.ts';
-import {findPrograms, runnablePrograms} from './postgres-programs.ts';
+import {SHARED_BY_ROOT} from './identity.ts';
+import {runnablePrograms} from './postgres-programs.ts';
 import {type PostgresServer, startPostgres} from './postgres-server.ts';
 import type {Say} from './say.ts';
 
@@ -25,8 +26,13 @@ export const preparePostgres = async (
   say: Say,
   wantedPort: number | undefined,
 ): Promise<PreparedPostgres> => {
-  const found = await findPrograms();
-  const programs = await runnablePrograms(found, folder.identity, SHARED_BY_ROOT);
+  const programs = await runnablePrograms(folder.identity, copy =>
+    say.step(
+      'copying PostgreSQL',
+      copy,
+      () => `PostgreSQL copied to ${SHARED_BY_ROOT}: it does not run as root, and nobody else may enter here`,
+    ),
+  );
   if (existsSync(folder.data)) {
     const problem = clusterProblem(folder.data, programs);
     if (problem) {
@@ -42,7 +48,7 @@ export const preparePostgres = async (
       'making a PostgreSQL of your own',
       () => initCluster(folder, programs),
       () =>
-        `PostgreSQL ${programs.major} made in ${shortPath(folder.data)}: nothing is installed, and removing .zero removes it`,
+        `PostgreSQL ${programs.major} made in ${shortPath(folder.data)}: nothing is installed, and removing it leaves nothing`,
     );
   }
   const port = await choosePort(cluster, wantedPort, say);

@@ -95,7 +95,7 @@ describe('a folder of development mode', {timeout: 180_000}, () => {
   test('the mended file makes the database; permissions are said to be for trying out', async () => {
     writeFileSync(sql, SCHEMA);
     const {output, connectionString, port} = await start(['--sql', sql]);
-    expect(output()).toContain(`made from ${sql}`);
+    expect(output()).toContain(`filled with what ${sql} makes`);
     expect(output()).toContain('anyone may read and write everything');
     expect(await animals(dev!)).toBe(1);
     // Only this machine reaches it.
@@ -124,7 +124,7 @@ describe('a folder of development mode', {timeout: 180_000}, () => {
     await postgresIsGone(url);
     const zero = join(folder.path, '.zero');
     // An initdb that was cut off, and a pid that was given out again.
-    mkdirSync(join(zero, 'pg.new', 'base'), {recursive: true});
+    mkdirSync(join(zero, 'pg.new-1', 'base'), {recursive: true});
     writeFileSync(join(zero, 'pg', 'postmaster.pid'), `${process.pid}\n${join(zero, 'pg')}\n`);
     const port = Number(new URL(url).port);
     const other = await occupy(port);
@@ -189,7 +189,7 @@ describe('a folder of development mode', {timeout: 180_000}, () => {
     expect(dev!.output()).toMatch(
       /cannot be used: global\/pg_control is missing\.\n.*is kept as .*pg\.broken/,
     );
-    expect(dev!.output()).toContain('made from the demonstration');
+    expect(dev!.output()).toContain('filled with an issue tracker');
     expect(readFileSync(join(zero, '.gitignore'), 'utf8')).toBe('*\n');
     expect((await readFacts(dev!)).tables).toHaveLength(6);
   });

