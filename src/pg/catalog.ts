@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import {connect} from './connect.ts';
 import {type Lsn, parseLsn} from './lsn.ts';
+import {type MendedTable, mendIdentities} from './mend-identity.ts';
 import type {PublishedSchema} from './published-schema.ts';
 import {publishedSchemaSql} from './published-schema-sql.ts';
 import {publishedSchema, type RawPublishedSchema} from './read-published-schema.ts';
@@ -44,6 +45,12 @@ export class Catalog implements CatalogReader {
   /** The schema if it differs from what the last call saw, else null. */
   async readIfChanged(): Promise<CatalogState | null> {
     return this.#read(this.#digest);
+  }
+
+  /** Gives tables an identity that lack one (`mendIdentities`). */
+  async mend(schema: PublishedSchema): Promise<MendedTable[]> {
+    this.#client ??= connect(this.#url, {purpose: 'schema'});
+    return mendIdentities(await this.#client, schema);
   }
 
   /** The next `readIfChanged` gives the schema whatever it is. */

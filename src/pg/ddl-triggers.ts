@@ -59,14 +59,22 @@ const functions = (name: string, publications: readonly string[]): string => {
     $body$;
     CREATE OR REPLACE FUNCTION ${shard}.announce_schema(event_type text, tag text, created int8[]) RETURNS void
       LANGUAGE plpgsql SECURITY DEFINER ${settings} AS $body$
+    DECLARE
+      announcement text;
     BEGIN
-      PERFORM pg_catalog.pg_logical_emit_message(true, ${literal(ddlPrefix(name))}, pg_catalog.json_build_object(
-        'type', event_type, 'version', 1, 'event', pg_catalog.json_build_object('tag', tag),
-        'snapshot', pg_catalog.pg_current_snapshot()::text, 'created', pg_catalog.to_json(created),
-        'schema', ${shard}.schema_specs())::text);
+      BEGIN
+        announcement := pg_catalog.json_build_object(
+          'type', event_type, 'version', 1, 'event', pg_catalog.json_build_object('tag', tag),
+          'snapshot', pg_catalog.pg_current_snapshot()::text, 'created', pg_catalog.to_json(created),
+          'schema', ${shard}.schema_specs())::text;
+      EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'the schema change is not announced to zerostream (%), which finds it by itself a little later', SQLSTATE;
+        RETURN;
+      END;
       -- PostgreSQL places a message at the end of its record, which is where the next one begins, and for equal places
-      -- it knows no order between a transaction and its subtransaction, such as the block that calls this. With
-      -- something in between, rows written next do not come before the message.
+      -- it knows no order between a transaction and its subtransaction, such as the block above or a savepoint of the
+      -- user's. With something in between, rows written next do not come before the message.
+      PERFORM pg_catalog.pg_logical_emit_message(true, ${literal(ddlPrefix(name))}, announcement);
       PERFORM pg_catalog.pg_logical_emit_message(true, 'zerostream/space', '');
     END $body$;
     CREATE OR REPLACE FUNCTION ${shard}.update_schemas() RETURNS void LANGUAGE sql SECURITY DEFINER ${settings} AS $body$
@@ -83,7 +91,5 @@ const functions = (name: string, publications: readonly string[]): string => {
       -- DROP reports no command. Of others none means that nothing was done (IF NOT EXISTS).
       IF visible = 0 AND (changed > 0 OR tg_tag NOT LIKE 'DROP%') THEN RETURN; END IF;
       PERFORM ${shard}.announce_schema('ddlUpdate', tg_tag, created);
-    EXCEPTION WHEN OTHERS THEN
-      RAISE WARNING 'the schema change is not announced to zerostream (%), which finds it by itself a little later', SQLSTATE;
     END $body$;`;
 };

@@ -65,6 +65,8 @@ export const publishedSchemaSql = (publications: string): string => `
     'tables', COALESCE((SELECT json_agg(json_build_object(
         'oid', m.oid::int8, 'schemaOid', m.schema_oid::int8, 'schema', m.schema, 'name', m.name,
         'replicaIdentity', m.relreplident, 'mixed', m.mixed, 'publications', m.publications,
+        'partial', EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid = m.oid AND a.attnum > 0
+          AND NOT a.attisdropped AND a.attgenerated = '' AND NOT a.attname::text = ANY(m.attnames[1:1])),
         'storage', CASE WHEN m.relkind = 'p' THEN (
             SELECT COALESCE(json_agg(l.oid::int8 || ':' || l.relfilenode ORDER BY l.oid), '[]')
             FROM pg_catalog.pg_partition_tree(m.oid) tree JOIN pg_catalog.pg_class l ON l.oid = tree.relid WHERE tree.isleaf)

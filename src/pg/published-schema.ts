@@ -27,6 +27,8 @@ export interface PublishedTable {
    * rewrite (ALTER TYPE, TRUNCATE, VACUUM FULL) and after attaching or detaching a partition, none of which are streamed.
    */
   readonly storage: readonly string[];
+  /** True if it has columns that are not published: one that is published later is not a new one, and has values. */
+  readonly partial: boolean;
   /** Published columns in attnum order. */
   readonly columns: readonly PublishedColumn[];
   /** In key order; empty if the table has none, or if not all of it is published. */

@@ -107,12 +107,13 @@ const diffTable = (
   for (const column of table.columns) {
     const known = before.get(column.pos);
     if (!known) {
-      // With a default and nothing noted as missing the table was rewritten, or the default came later: only the rows know.
+      // One that was only not published has values; and with a default and nothing noted as missing, the table was
+      // rewritten, or the default came later: only the rows know.
       adds.push({
         tag: 'add-column',
         table,
         column,
-        backfill: column.dflt !== null && column.missing === null,
+        backfill: old.partial !== false || (column.dflt !== null && column.missing === null),
       });
     } else if (storageKind(known) !== storageKind(column)) {
       onReplaced(column);

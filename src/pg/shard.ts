@@ -3,6 +3,8 @@ import {PublicationUnfit, UpstreamUnfit} from '../errors.ts';
 import {explainRefusal} from './check-upstream.ts';
 import {ensureDdlTriggers} from './ddl-triggers.ts';
 import {ident, literal} from './identifier.ts';
+import {mendIdentities} from './mend-identity.ts';
+import {readPublishedSchema} from './read-published-schema.ts';
 
 export interface ShardOptions {
   readonly appID: string;
@@ -22,7 +24,7 @@ const SHARD_SCHEMA_VERSION = 25;
 
 /**
  * Creates whatever of the app's and shard's upstream objects is missing (replication.md §1.3), in one transaction under
- * an advisory lock. Idempotent. @throws UpstreamUnfit, PublicationUnfit.
+ * an advisory lock, and gives published tables an identity by which rows can be updated. Idempotent. @throws UpstreamUnfit, PublicationUnfit.
  */
 export const ensureShard = async (client: pg.Client, options: ShardOptions): Promise<Shard> => {
   const {appID, shardNum} = options;
@@ -60,6 +62,7 @@ export const ensureShard = async (client: pg.Client, options: ShardOptions): Pro
       [publications, ddlDetection],
     );
     await client.query('COMMIT');
+    await mendIdentities(client, await readPublishedSchema(client, publications));
     return {publications, ddlDetection};
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {});

@@ -128,6 +128,7 @@ const schemaOf = (tables: readonly FixtureTable[]): PublishedSchema => ({
     name: table.name,
     replicaIdentity: 'd',
     storage: [],
+    partial: false,
     columns: Object.entries(table.columns).map(
       ([name, type], pos): PublishedColumn => ({
         name,

@@ -28,6 +28,7 @@ export class BackfillJobs {
   readonly #db: Database;
   readonly #notBefore = new Map<number, Version>();
   #jobs: ReadonlyMap<number, BackfillJob>;
+  #wake: () => void = () => {};
 
   constructor(db: Database) {
     this.#db = db;
@@ -40,6 +41,11 @@ export class BackfillJobs {
 
   all(): BackfillJob[] {
     return [...this.#jobs.values()];
+  }
+
+  /** Resolves when there is a job. */
+  some(): Promise<void> {
+    return this.#jobs.size > 0 ? Promise.resolve() : new Promise(resolve => (this.#wake = resolve));
   }
 
   /** What was read as of an earlier version than `version` is of no use: it must be read again. */
@@ -110,6 +116,7 @@ export class BackfillJobs {
   /** After a rollback. */
   reload(): void {
     this.#jobs = readJobs(this.#db);
+    if (this.#jobs.size > 0) this.#wake();
   }
 
   #note(table: PublishedTable, column: string): void {

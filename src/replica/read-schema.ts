@@ -48,6 +48,8 @@ export const readTableSpecs = (db: Database): Map<string, TableSpec> => {
     const visible = columns
       .filter(row => row.table === name && row.name !== VERSION_COLUMN && row.backfill === null)
       .map(columnSpec);
+    // A table of which nothing is read yet is not there yet.
+    if (!visible.length && columns.some(row => row.table === name && row.backfill !== null)) continue;
     const tableIndexes = new Map<string, {name: string; unique: boolean; columns: string[]}>();
     for (const row of indexes.filter(row => row.table === name)) {
       const index = tableIndexes.get(row.name) ?? {name: row.name, unique: row.unique === 1, columns: []};

@@ -25,7 +25,6 @@ export interface FillTablesDeps {
   readonly room: () => Promise<void>;
 }
 
-const LOOK_EVERY_MS = 50;
 const FIRST_RETRY_MS = 200;
 const MAX_RETRY_MS = 60_000;
 
@@ -44,21 +43,17 @@ export const fillTables = (deps: FillTablesDeps): Observable<never> =>
 const run = async (deps: FillTablesDeps, signal: AbortSignal): Promise<void> => {
   let retryMs = FIRST_RETRY_MS;
   while (!signal.aborted) {
+    await deps.jobs.some();
+    if (signal.aborted) return;
     const [job] = deps.jobs.all();
+    if (!job) continue;
     try {
-      if (!job) {
-        await wait(LOOK_EVERY_MS, undefined, {signal});
-        continue;
-      }
       const filled = await fill(deps, job, signal);
-      if (filled) retryMs = FIRST_RETRY_MS;
-      else {
-        await wait(retryMs, undefined, {signal});
-        retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
-      }
+      retryMs = FIRST_RETRY_MS;
+      if (!filled) await wait(FIRST_RETRY_MS, undefined, {signal});
     } catch (err) {
       if (signal.aborted || err instanceof ChainEnded) return;
-      deps.log.warn({err}, `table ${job?.table} could not be read; trying again in ${retryMs} ms`);
+      deps.log.warn({err}, `table ${job.table} could not be read; trying again in ${retryMs} ms`);
       await wait(retryMs, undefined, {signal}).catch(() => {});
       retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
     }

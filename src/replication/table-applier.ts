@@ -92,15 +92,18 @@ export class TableApplier {
       this.#map.columns.map(column => column?.name ?? ''),
       this.#keyNames,
     );
-    if (!this.#updater.update(written, row, version, oldKey, sameKey)) {
+    const found = this.#updater.update(written, row, version, oldKey, sameKey);
+    if (!found) {
       // What the stream left out only the table has: it is read again.
       if (!complete) this.#reread();
       this.#insert.run(...this.#columns.map(i => row[i] ?? null), version);
     }
     if (!sameKey) {
       this.#target.log.delete(this.name, oldText);
-      // A backfill knows the row by its old key and would not find what was left out.
-      if (!complete && this.#backfilling) this.#target.jobs.restart(this.#map.table.oid, version);
+      // A backfill knows the row by its old key and would not find what was left out. In a table that is new altogether a
+      // row that is there is complete.
+      const known = found && this.#hidden.size === this.#map.table.columns.length;
+      if (!complete && this.#backfilling && !known) this.#target.jobs.restart(this.#map.table.oid, version);
     }
     this.#logSet(row, written);
   }

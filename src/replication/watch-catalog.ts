@@ -1,8 +1,9 @@
 import {setTimeout as wait} from 'node:timers/promises';
 import {Observable} from 'rxjs';
 import type {Log} from '../observe/log.ts';
-import type {Catalog} from '../pg/catalog.ts';
+import type {Catalog, CatalogState} from '../pg/catalog.ts';
 import {diffSchemas} from '../pg/schema-diff.ts';
+import {schemaLimits} from '../pg/schema-limits.ts';
 import type {SchemaTracker} from './schema-tracker.ts';
 import {schemaUpdate} from './schema-update.ts';
 import {ChainEnded, type SideChannel} from './side-channel.ts';
@@ -31,24 +32,15 @@ export const watchCatalog = (deps: WatchCatalogDeps): Observable<never> =>
   });
 
 const run = async (deps: WatchCatalogDeps, signal: AbortSignal): Promise<void> => {
-  const {catalog, tracker, side} = deps;
+  let told: readonly string[] = schemaLimits(deps.tracker.schema);
+  let generation = -1;
   while (!signal.aborted) {
-    const started = performance.now();
     let tookMs = 0;
     try {
-      const before = tracker.generation;
-      const state = await catalog.readIfChanged();
-      tookMs = performance.now() - started;
-      if (state) {
-        await side.reached(state.lsn);
-        // A schema that the stream brought meanwhile may be later than what was read.
-        if (tracker.generation !== before) catalog.forget();
-        else if (diffSchemas(tracker.schema, state.schema, {truncated: tracker.truncated}).length > 0) {
-          const update = schemaUpdate(state.schema, state.snapshot);
-          await side.push({kind: 'schema', update, bytes: 0});
-          // Indexes that the rows did not allow yet are tried again.
-          if (diffSchemas(tracker.schema, state.schema).length > 0) catalog.forget();
-        }
+      tookMs = await look(deps);
+      if (generation !== deps.tracker.generation) {
+        generation = deps.tracker.generation;
+        told = await tell(deps, told);
       }
     } catch (err) {
       if (signal.aborted || err instanceof ChainEnded) return;
@@ -56,4 +48,43 @@ const run = async (deps: WatchCatalogDeps, signal: AbortSignal): Promise<void> =
     }
     await wait(Math.max(deps.everyMs, tookMs / LOOK_SHARE), undefined, {signal}).catch(() => {});
   }
+};
+
+/** @returns the ms that reading took. */
+const look = async (deps: WatchCatalogDeps): Promise<number> => {
+  const {catalog, tracker} = deps;
+  const started = performance.now();
+  const before = tracker.generation;
+  const state = await catalog.readIfChanged();
+  const tookMs = performance.now() - started;
+  if (!state) return tookMs;
+  await deps.side.reached(state.lsn);
+  // A schema that the stream brought meanwhile may be later than what was read.
+  if (tracker.generation !== before) catalog.forget();
+  else await follow(deps, state);
+  return tookMs;
+};
+
+const follow = async ({catalog, tracker, side}: WatchCatalogDeps, state: CatalogState): Promise<void> => {
+  if (diffSchemas(tracker.schema, state.schema, {truncated: tracker.truncated}).length === 0) return;
+  await side.push({kind: 'schema', update: schemaUpdate(state.schema, state.snapshot), bytes: 0});
+  // Indexes that the rows did not allow yet are tried again.
+  if (diffSchemas(tracker.schema, state.schema).length > 0) catalog.forget();
+};
+
+/** Mends what can be mended upstream and says what clients will miss; `told`: what was said before. */
+const tell = async (
+  {catalog, tracker, log}: WatchCatalogDeps,
+  told: readonly string[],
+): Promise<readonly string[]> => {
+  for (const {table, statement, error} of await catalog.mend(tracker.schema))
+    if (error)
+      log.warn(
+        {err: error},
+        `rows of table ${table} cannot be updated or deleted upstream; an owner must run: ${statement}`,
+      );
+    else log.info(`gave table ${table} a replica identity: ${statement}`);
+  const limits = schemaLimits(tracker.schema);
+  for (const limit of limits) if (!told.includes(limit)) log.warn(limit);
+  return limits;
 };

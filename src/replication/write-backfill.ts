@@ -74,7 +74,10 @@ class TableRun {
   readonly #hidden: ReadonlySet<string>;
   /** Whether rows may be missing from the replica: in a new table, or one that is read again. */
   readonly #mayInsert: boolean;
+  /** Whether all columns are compared and written, or only the hidden ones. */
   readonly #refill: boolean;
+  /** Whether rows may be there that the snapshot does not have: then those it has are noted. */
+  readonly #mayRemove: boolean;
   readonly #entry: Statement;
   readonly #find: Statement | null;
   readonly #see: Statement;
@@ -101,6 +104,8 @@ class TableRun {
       : null;
     this.#see = this.#db.prepare('INSERT OR IGNORE INTO temp.backfill_seen VALUES (?)');
     this.#db.prepare('DELETE FROM temp.backfill_seen').run();
+    this.#mayRemove =
+      this.#mayInsert && this.#db.prepare(`SELECT 1 FROM ${ident(this.#name)}`).get() !== undefined;
     // Rows that nothing identifies cannot be merged: those the snapshot knows are all replaced by it.
     if (!this.#find && this.#mayInsert) this.#removeUpTo(asOf);
   }
@@ -121,7 +126,7 @@ class TableRun {
 
   /** What is no longer published goes, unless the stream brought it after the snapshot. */
   removeUnseen(): void {
-    if (!this.#refill || !this.#find) return;
+    if (!this.#mayRemove || !this.#find) return;
     const table = ident(this.#name);
     const keys = this.#keyNames.map(name => ident(name)).join(', ');
     const gone = this.#db
@@ -154,7 +159,7 @@ class TableRun {
       if (this.#mayInsert) this.#insert(columns, row, keyText, version);
       return;
     }
-    if (this.#refill) this.#see.run(id);
+    if (this.#mayRemove) this.#see.run(id);
     const written = newer ? (JSON.parse(entry.written) as Record<string, Version>) : {};
     const wanted = columns.flatMap((name, i) =>
       (written[name] ?? '') > this.#asOf || (!this.#refill && !this.#hidden.has(name)) ? [] : [i],
@@ -173,7 +178,7 @@ class TableRun {
 
   #insert(columns: readonly string[], row: readonly SqliteValue[], keyText: string, version: Version): void {
     const id = this.#write('INSERT', columns, [...row, version]).lastInsertRowid;
-    if (this.#refill) this.#see.run(id);
+    if (this.#mayRemove) this.#see.run(id);
     if (this.#hidden.size !== this.table.columns.length) this.#target.log.setColumns(this.#name, keyText, []);
   }
 

@@ -95,6 +95,7 @@ const published = (name: string, body: string): PublishedTable => {
     name,
     replicaIdentity: 'd',
     storage: [],
+    partial: false,
     columns: columns.map(column => ({
       ...column,
       notNull: column.notNull || primaryKey.includes(column.name),

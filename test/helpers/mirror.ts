@@ -50,7 +50,8 @@ const upstreamImage = async (db: TestDatabase, publications: readonly string[]) 
         indexes: schema.indexes
           .filter(index => index.schema === table.schema && index.tableName === table.name)
           .map(
-            i => `${liteIndexName(i)} ${i.unique} ${i.columns.map(c => `${c.name} ${c.direction}`).join()}`,
+            i =>
+              `${liteIndexName(i)} ${i.unique && i.isImmediate} ${i.columns.map(c => `${c.name} ${c.direction}`).join()}`,
           )
           .sort(),
       };

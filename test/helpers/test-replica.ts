@@ -89,6 +89,7 @@ export class TestReplica implements Disposable {
       name: table.name,
       replicaIdentity: 'd',
       storage: [],
+      partial: false,
       columns,
       primaryKey: table.key,
       publications: {test: {rowFilter: null}},
