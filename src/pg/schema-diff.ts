@@ -113,7 +113,7 @@ const diffTable = (
         tag: 'add-column',
         table,
         column,
-        backfill: old.partial !== false || (column.dflt !== null && column.missing === null),
+        backfill: old.partial || (column.dflt !== null && column.missing === null),
       });
     } else if (storageKind(known) !== storageKind(column)) {
       onReplaced(column);
