@@ -18,10 +18,12 @@ import type {WorkerInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool, explainConnection} from '../src/pg/connect.ts';
 import type {Version} from '../src/pg/lsn.ts';
-import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
+import {ProtocolError} from '../src/protocol/error-body.ts';
 import type {Up} from '../src/protocol/up.ts';
 import {createAcceptor} from '../src/sync/accept.ts';
+import {analyzeAside} from '../src/sync/analyze-aside.ts';
 import {ClientGroup} from '../src/sync/client-group.ts';
+import {primaryKeysOf} from '../src/sync/client-schema.ts';
 import {CommitTimes} from '../src/sync/commit-times.ts';
 import type {GroupDeps} from '../src/sync/group-deps.ts';
 import {InspectHandler} from '../src/sync/inspect.ts';
@@ -195,9 +197,17 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
       transformLocally(() => permissions.current()),
       named,
     ),
-    analyze: async () => {
-      throw protocolError('InvalidMessage', 'This server cannot analyze queries for the inspector yet.');
-    },
+    analyze: (ast, options, clientSchema) =>
+      analyzeAside({
+        ast,
+        options,
+        file: config.replica.file,
+        analysis: {
+          keys: primaryKeysOf(clientSchema),
+          usePlanner: config.enableQueryPlanner,
+          withRows: options.syncedRows !== false,
+        },
+      }),
   });
   const handler: MessageHandler = {
     connect: async connection => groupOf(connection.clientGroupID).connect(connection),

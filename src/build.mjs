@@ -10,6 +10,7 @@ const entryPoints = {
   'fixture-replay': 'src/cli/fixture-replay-bin.ts',
   replicator: 'src/cli/replicator-process.ts',
   'sync-worker': 'src/cli/sync-worker-process.ts',
+  'analyze-thread': 'src/cli/analyze-thread.ts',
   index: 'src/index.ts',
 };
 

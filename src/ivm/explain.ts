@@ -14,6 +14,8 @@ export interface QueryAnalysis {
   /** Rows that a client would get, by table, and in all. */
   readonly syncedRows: number;
   readonly syncedRowsByTable: Readonly<Record<string, number>>;
+  /** Those rows by table, each as JSON text, if they were asked for. */
+  readonly rows: Readonly<Record<string, readonly string[]>> | null;
   /** Rows that SQLite looked at to find them, probes of EXISTS included. */
   readonly readRows: number;
   readonly elapsedMs: number;
@@ -27,6 +29,7 @@ export interface AnalysisOptions {
   /** The client's primary keys; the replica's where they are missing. */
   readonly keys?: PrimaryKeys;
   readonly usePlanner?: boolean;
+  readonly withRows?: boolean;
 }
 
 /**
@@ -37,7 +40,7 @@ export const analyzeQuery = (
   ast: AST,
   snapshot: Snapshot,
   tables: ReadonlyMap<string, TableSpec>,
-  {keys = {}, usePlanner = true}: AnalysisOptions = {},
+  {keys = {}, usePlanner = true, withRows = false}: AnalysisOptions = {},
 ): QueryAnalysis => {
   const graph = new Graph({
     id: 'analysis',
@@ -59,10 +62,15 @@ export const analyzeQuery = (
   const elapsedMs = performance.now() - started;
   const {operators, ways} = graph.inspect({snapshot, tables});
   const syncedRowsByTable: Record<string, number> = {};
-  for (const {table} of graph.rows()) syncedRowsByTable[table] = (syncedRowsByTable[table] ?? 0) + 1;
+  const rows: Record<string, string[]> | null = withRows ? {} : null;
+  for (const {table, put} of graph.rows()) {
+    syncedRowsByTable[table] = (syncedRowsByTable[table] ?? 0) + 1;
+    if (rows) (rows[table] ??= []).push(put);
+  }
   return {
     syncedRows: graph.size,
     syncedRowsByTable,
+    rows,
     readRows: [...graph.visits!.values()].reduce((sum, n) => sum + n, 0),
     elapsedMs,
     ways,

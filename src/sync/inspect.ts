@@ -3,8 +3,9 @@ import {isAdminPassword} from '../auth/admin-password.ts';
 import type {ZeroConfig} from '../config/config.ts';
 import {DaemonError} from '../errors.ts';
 import type {Log} from '../observe/log.ts';
-import type {InspectUp} from '../protocol/up.ts';
+import type {ClientSchema, InspectUp} from '../protocol/up.ts';
 import type {AST} from '../zql/ast.ts';
+import type {AnalyzeOptions, AnalyzeResult} from './analyze-result.ts';
 import {type InspectedGroup, inspectMetrics, inspectQueries} from './inspect-queries.ts';
 import type {ClientConnection} from './types.ts';
 
@@ -17,7 +18,11 @@ export interface InspectDeps {
   /** The query as it is run: permissions and parameters bound for an AST, the app asked for a name. @throws ProtocolError */
   readonly resolve: (query: {readonly ast: AST} | NamedQuery, connection: ClientConnection) => Promise<AST>;
   /** Answers it once and tells how. @throws QueryError */
-  readonly analyze: (ast: AST, options: NonNullable<AnalyzeUp['options']>) => Promise<unknown>;
+  readonly analyze: (
+    ast: AST,
+    options: AnalyzeOptions,
+    schema: ClientSchema | null,
+  ) => Promise<AnalyzeResult>;
 }
 
 /** A client group, as far as its inspector sees it; null before its view record was loaded. */
@@ -73,7 +78,7 @@ export class InspectHandler {
       }
       case 'analyze-query': {
         const ast = await this.#deps.resolve(queryOf(body), connection);
-        return this.#deps.analyze(ast, body.options ?? {});
+        return this.#deps.analyze(ast, body.options ?? {}, group.inspected()?.cvr.clientSchema ?? null);
       }
     }
   }

@@ -52,6 +52,13 @@ test('the stock inspector shows queries, their times, and the version, after the
   expect(metrics['query-materialization-server']!.count()).toBe(1);
   expect(metrics['query-update-server']!.count()).toBe(1);
   expect(metrics['query-update-server']!.quantile(0.5)).toBeGreaterThan(0);
+  const analysis = await inspector.analyzeQuery(zql.label.where('name', 'LIKE', 'name 1%').limit(5) as never);
+  expect(analysis).toMatchObject({syncedRowCount: 5, readRowCount: expect.any(Number) as number});
+  expect(analysis.syncedRows?.['label']).toHaveLength(5);
+  expect(analysis.elapsed).toBeGreaterThan(0);
+  const [sql] = Object.keys(analysis.readRowCountsByQuery!['label']!);
+  expect(analysis.sqlitePlans![sql!]!.length).toBeGreaterThan(0);
+  expect(analysis.dbScansByQuery!['label']![sql!]).toBeGreaterThanOrEqual(5);
   expect(client.complaints).toEqual([]);
 });
 
@@ -71,6 +78,13 @@ test('without the password nothing is told, and it lets in one group alone', asy
   expect(await answer('a')).toMatchObject({op: 'authenticated', value: true});
   ask('queries', 'b');
   expect(await answer('b')).toMatchObject({op: 'queries', value: []});
+  ask('analyze-query', 'c', {ast: {table: 'nowhere'}});
+  expect(await answer('c')).toMatchObject({op: 'error', value: expect.stringContaining('nowhere') as string});
+  ask('analyze-query', 'd', {name: 'some.query', args: []});
+  expect(await answer('d')).toMatchObject({
+    op: 'error',
+    value: expect.stringContaining('ZERO_QUERY_URL') as string,
+  });
   other.send(['inspect', {op: 'version', id: 'v'}]);
   expect(await other.next('inspect')).toMatchObject({op: 'authenticated', value: false});
 });
