@@ -40,14 +40,9 @@ test('a changed expectation is told with step, client and message, and blessed',
   expect(readFileSync(path, 'utf8')).toBe(original);
 });
 
-test('another conversation is answered otherwise, and one that asks for too much is refused', async () => {
-  edit('client.ndjson', text => text.replace('"limit":2', '"limit":1'));
-  const {code, out} = await replaySession();
-  expect(code).toBe(1);
-  expect(out).toContain('step 0, client a1, message 2, its text');
-  edit('client.ndjson', text => text + '{"op":"transaction"}\n'.repeat(1));
-  const more = await replaySession();
-  expect(more).toMatchObject({
+test('a conversation that asks for more than is recorded is refused', async () => {
+  edit('client.ndjson', text => `${text}{"op":"transaction"}\n`);
+  expect(await replaySession()).toMatchObject({
     code: 2,
     err: expect.stringContaining('asks for more transactions than are recorded'),
   });
