@@ -5,14 +5,13 @@ import type {CatalogReader} from '../src/pg/catalog.ts';
 import type {Version} from '../src/pg/lsn.ts';
 import type {WalFrames} from '../src/pg/wal-source.ts';
 import {decodeFrames} from '../src/pgoutput/decode-frames.ts';
-import {BackfillJobs} from '../src/replica/backfill-jobs.ts';
+import type {BackfillJobs} from '../src/replica/backfill-jobs.ts';
 import {checkpoint} from '../src/replica/checkpoint.ts';
-import {loadSchema} from '../src/replica/stored-schema.ts';
 import {type Applied, applyBatches} from '../src/replication/apply.ts';
 import {type Batch, batchTransactions} from '../src/replication/batch.ts';
-import {followSchema} from '../src/replication/follow-schema.ts';
-import {SchemaTracker} from '../src/replication/schema-tracker.ts';
-import {SideChannel} from '../src/replication/side-channel.ts';
+import {followSchema, type SideWitness} from '../src/replication/follow-schema.ts';
+import type {SchemaTracker} from '../src/replication/schema-tracker.ts';
+import type {SideChannel} from '../src/replication/side-channel.ts';
 
 /** Bytes of one transaction held before it goes on in parts. */
 export const PART_BYTES = 1024 * 1024;
@@ -31,16 +30,18 @@ export interface ApplyWalDeps {
   readonly onCheckpoint?: () => void;
   /** The replica's WAL is large, because readers hold it. */
   readonly onLargeWal?: (bytes: number) => void;
-  /** What follows the schema; in a replay only what the recording carries does. */
-  readonly schema?: SchemaFollowing;
+  readonly schema: SchemaFollowing;
 }
 
+/** How the chain follows the schema. */
 export interface SchemaFollowing {
   readonly tracker: SchemaTracker;
   readonly jobs: BackfillJobs;
   readonly side: SideChannel;
   readonly catalog: CatalogReader | null;
   readonly prefix: string | null;
+  /** Where a running server is recorded. */
+  readonly witness?: SideWitness;
   readonly hold: () => void;
   readonly release: () => void;
   /** Newest version in the change log: those beside the stream are numbered above it. */
@@ -56,7 +57,7 @@ export const applyWal = (deps: ApplyWalDeps): OperatorFunction<WalFrames, Applie
   const {stage, db, watermark} = deps;
   return frames =>
     defer(() => {
-      const schema = deps.schema ?? recordedOnly(deps);
+      const {schema} = deps;
       return frames.pipe(
         stage('decode', decodeFrames(), {bytesOf: frameBytes}),
         stage('batch', batchTransactions(deps.partBytes ?? PART_BYTES)),
@@ -71,16 +72,5 @@ export const applyWal = (deps: ApplyWalDeps): OperatorFunction<WalFrames, Applie
       );
     });
 };
-
-const recordedOnly = ({db, watermark}: ApplyWalDeps): SchemaFollowing => ({
-  tracker: new SchemaTracker(loadSchema(db)),
-  jobs: new BackfillJobs(db),
-  side: new SideChannel(),
-  catalog: null,
-  prefix: null,
-  hold: () => {},
-  release: () => {},
-  lastVersion: watermark,
-});
 
 const frameBytes = (frames: WalFrames): number => frames.reduce((sum, frame) => sum + frame.length, 0);

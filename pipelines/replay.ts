@@ -3,8 +3,14 @@ import type {Observable} from 'rxjs';
 import {drain} from '../src/flow/drain.ts';
 import {StageBoard, stages} from '../src/flow/stage.ts';
 import type {Version} from '../src/pg/lsn.ts';
+import {RecordedCatalog} from '../src/replay/aside-lines.ts';
 import {type ReplayedBatch, toLogEntries} from '../src/replay/log-lines.ts';
 import {type RecordingOptions, readRecording} from '../src/replay/recording.ts';
+import {withAsides} from '../src/replay/with-asides.ts';
+import {BackfillJobs} from '../src/replica/backfill-jobs.ts';
+import {loadSchema} from '../src/replica/stored-schema.ts';
+import {SchemaTracker} from '../src/replication/schema-tracker.ts';
+import {SideChannel} from '../src/replication/side-channel.ts';
 import {applyWal} from './apply-wal.ts';
 
 export interface ReplayDeps {
@@ -12,6 +18,8 @@ export interface ReplayDeps {
   readonly watermark: Version;
   /** `wal.ndjson`. */
   readonly recording: string;
+  /** `asides.ndjson`, if the recording has what reached the replica beside the stream. */
+  readonly asides: string | null;
   readonly options: RecordingOptions;
   readonly partBytes?: number | undefined;
   readonly board?: StageBoard;
@@ -25,8 +33,17 @@ export interface ReplayDeps {
  */
 export const replay = (deps: ReplayDeps): Observable<ReplayedBatch> => {
   const stage = stages(deps.board ?? new StageBoard(), 'replay');
+  const {db, watermark, asides} = deps;
+  const side = new SideChannel();
+  const catalog = new RecordedCatalog();
   return drain(
-    () => readRecording(deps.recording, deps.options),
+    () =>
+      asides === null
+        ? readRecording(deps.recording, deps.options)
+        : withAsides(readRecording(deps.recording, {...deps.options, perTransaction: true}), asides, {
+            side,
+            catalog,
+          }),
     async frames => {
       await deps.beforeGroup?.();
       return frames;
@@ -34,9 +51,21 @@ export const replay = (deps: ReplayDeps): Observable<ReplayedBatch> => {
   ).pipe(
     applyWal({
       stage,
-      db: deps.db,
-      watermark: deps.watermark,
+      db,
+      watermark,
       ...(deps.partBytes === undefined ? {} : {partBytes: deps.partBytes}),
+      schema: {
+        tracker: new SchemaTracker(loadSchema(db)),
+        jobs: new BackfillJobs(db),
+        side,
+        catalog: asides === null ? null : catalog,
+        // Any shard's: a recording has only its own.
+        prefix: null,
+        // The recording is read one group at a time anyway.
+        hold: () => {},
+        release: () => {},
+        lastVersion: watermark,
+      },
     }),
     stage('entries', toLogEntries(), {bytesOf: batch => batch.bytes}),
   );

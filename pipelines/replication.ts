@@ -125,6 +125,7 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
         ...schema,
         catalog,
         prefix: ddlPrefix(deps.changeLog.shard),
+        witness: deps.tap,
         hold: () => brake.hold('schema'),
         release: () => brake.release('schema'),
         lastVersion: deps.changeLog.last,

@@ -6,7 +6,7 @@ import {replay} from '../../pipelines/replay.ts';
 import {DaemonError} from '../errors.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
 import {dumpReplica} from '../replay/dump-replica.ts';
-import {firstReplica} from '../replay/first-replica.ts';
+import {asidesOf, firstReplica} from '../replay/first-replica.ts';
 import {type Fixture, WAL_FILE, type WalCase} from '../replay/fixture.ts';
 import {LineWriter} from '../replay/lines.ts';
 import {logLine, type ReplayedTransaction} from '../replay/log-lines.ts';
@@ -53,6 +53,7 @@ export const replayWalCase = async (fixture: Fixture<WalCase>, options: WalCaseO
           db,
           watermark: readReplicaState(db).stateVersion,
           recording: join(dir, WAL_FILE),
+          asides: asidesOf(dir),
           options: {until: options.until, perTransaction: stepper !== null},
           partBytes: fixture.case.partBytes,
           ...(stepper ? {beforeGroup: () => stepper.next()} : {}),

@@ -3,6 +3,7 @@ import type {Database} from 'better-sqlite3';
 import type {Subscription} from 'rxjs';
 import {replay} from '../../pipelines/replay.ts';
 import {FixtureUnusable} from '../errors.ts';
+import {asidesOf} from '../replay/first-replica.ts';
 import {type Fixture, type SessionCase, WAL_FILE} from '../replay/fixture.ts';
 import {readReplicaState} from '../replica/sync-context.ts';
 import type {VersionReady} from '../sync/types.ts';
@@ -20,6 +21,7 @@ export class WalSteps {
       db,
       watermark: readReplicaState(db).stateVersion,
       recording: join(dir, WAL_FILE),
+      asides: asidesOf(dir),
       options: {perTransaction: true},
       partBytes: facts.partBytes,
       beforeGroup: () =>

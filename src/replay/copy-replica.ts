@@ -8,7 +8,7 @@ import type {SqliteValue} from '../replica/table-spec.ts';
 /** A line of `replica.ndjson`. */
 export type ReplicaLine = z.infer<typeof replicaLine>;
 
-const value = z.union([
+export const copiedValue = z.union([
   z.null(),
   z.number(),
   z.string(),
@@ -17,11 +17,11 @@ const value = z.union([
   z.object({hex: z.string()}),
 ]);
 
-export type CopiedValue = z.infer<typeof value>;
+export type CopiedValue = z.infer<typeof copiedValue>;
 
 const replicaLine = z.union([
   z.object({sql: z.string()}),
-  z.object({into: z.string(), values: z.array(value)}),
+  z.object({into: z.string(), values: z.array(copiedValue)}),
 ]);
 
 /** @throws ZodError if it is something else. */
@@ -51,7 +51,8 @@ export function* copyReplica(db: Database): Generator<string> {
   }
 }
 
-const copied = (value: SqliteValue): string => {
+/** A value as JSON text that `restored` takes back unchanged. */
+export const copied = (value: SqliteValue): string => {
   if (typeof value === 'bigint')
     return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER
       ? String(value)
@@ -94,7 +95,7 @@ export const restoreReplica = async (file: string, lines: AsyncIterable<ReplicaL
   }
 };
 
-const restored = (value: CopiedValue): SqliteValue => {
+export const restored = (value: CopiedValue): SqliteValue => {
   if (value === null || typeof value === 'string') return value;
   // A number that is bound as such becomes a real beyond 32 bits.
   if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : value;

@@ -1,8 +1,10 @@
+import {existsSync} from 'node:fs';
 import {join} from 'node:path';
 import type {Database} from 'better-sqlite3';
 import {buildReplica, parseSnapshotRow} from './build-replica.ts';
 import {parseReplicaLine, restoreReplica} from './copy-replica.ts';
 import {
+  ASIDES_FILE,
   type Fixture,
   REPLICA_FILE,
   ROWS_FILE,
@@ -25,3 +27,9 @@ export const firstReplica = (
         publications: facts.publications,
         rows: readJsonLines(join(dir, ROWS_FILE), parseSnapshotRow),
       });
+
+/** The file of what was recorded beside the stream, if there is any. */
+export const asidesOf = (dir: string): string | null => {
+  const file = join(dir, ASIDES_FILE);
+  return existsSync(file) ? file : null;
+};

@@ -12,6 +12,7 @@ export const SCHEMA_FILE = 'schema.json';
 export const ROWS_FILE = 'rows.ndjson';
 export const WAL_FILE = 'wal.ndjson';
 export const REPLICA_FILE = 'replica.ndjson';
+export const ASIDES_FILE = 'asides.ndjson';
 
 const head = {format: z.literal(FIXTURE_FORMAT), about: z.string()};
 

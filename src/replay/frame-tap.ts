@@ -1,6 +1,10 @@
 import {type MonoTypeOperatorFunction, Observable} from 'rxjs';
+import type {CatalogState} from '../pg/catalog.ts';
 import type {Lsn} from '../pg/lsn.ts';
 import type {WalFrames} from '../pg/wal-source.ts';
+import type {Batch} from '../replication/batch.ts';
+import type {SideWitness} from '../replication/follow-schema.ts';
+import {asideLine, catalogLine} from './aside-lines.ts';
 import {beginOf, commitOf, relationOf} from './recording.ts';
 
 /** Who listens to a chain's frames, from between two transactions on. */
@@ -12,6 +16,8 @@ export interface FrameListener {
   start(relations: readonly Buffer[], lastCommit: Lsn | null): void;
   /** Frames are valid during the call only. */
   frames(frames: WalFrames): void;
+  /** A line of `asides.ndjson`. */
+  aside(line: string): void;
   /** The chain has ended or failed, or never ran. */
   end(): void;
 }
@@ -20,12 +26,14 @@ export interface FrameListener {
  * Lets others listen to the frames of a running chain without touching it. Costs a look at each frame's first bytes
  * while nobody listens. One tap serves the successive chains of a process.
  */
-export class FrameTap {
+export class FrameTap implements SideWitness {
   readonly #relations = new Map<number, Buffer>();
   readonly #waiting = new Set<FrameListener>();
   readonly #listening = new Set<FrameListener>();
   #running = false;
   #inTransaction = false;
+  /** True while a table is read beside the stream: who starts within would miss the beginning. */
+  #filling = false;
   #lastCommit: Lsn | null = null;
 
   /** Starts at the next boundary between two transactions. @returns what stops it. */
@@ -62,6 +70,21 @@ export class FrameTap {
       });
   }
 
+  aside(batch: Batch, after: Lsn): void {
+    if (batch.kind === 'backfill') this.#filling = batch.step.tag !== 'end' && !batch.step.refused;
+    if (this.#listening.size) {
+      const line = asideLine(batch, after);
+      for (const listener of this.#listening) listener.aside(line);
+    }
+    this.#admit();
+  }
+
+  catalog(state: CatalogState, before: Lsn): void {
+    if (this.#listening.size === 0) return;
+    const line = catalogLine(state, before);
+    for (const listener of this.#listening) listener.aside(line);
+  }
+
   #see(frames: WalFrames): void {
     for (const listener of this.#listening) listener.frames(frames);
     for (const frame of frames) {
@@ -81,7 +104,7 @@ export class FrameTap {
   }
 
   #admit(): void {
-    if (this.#inTransaction) return;
+    if (this.#inTransaction || this.#filling) return;
     for (const listener of this.#waiting) {
       this.#waiting.delete(listener);
       this.#listening.add(listener);
@@ -92,6 +115,7 @@ export class FrameTap {
   #reset(): void {
     this.#running = false;
     this.#inTransaction = false;
+    this.#filling = false;
     this.#lastCommit = null;
     this.#relations.clear();
     for (const listener of [...this.#listening, ...this.#waiting]) listener.end();

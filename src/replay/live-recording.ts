@@ -21,7 +21,7 @@ const SLICE_MS = 5;
 /**
  * Sends a recording of the running chain down an upgraded socket, as lines: `{"recording": …}` once; then `{"lsn",
  * "frame"}` for each frame from a boundary between two transactions on, and in between those of the replica as it is
- * (see `copyReplica`), which end with `{"snapshot": "complete"}`. Ends with `{"end": reason}`. The snapshot may hold
+ * (see `copyReplica`) and of what reaches it beside the stream (see `asideLine`). The former end with `{"snapshot": "complete"}`. Ends with `{"end": reason}`. The snapshot may hold
  * transactions of the first frames already: they are skipped in a replay as in the server.
  */
 export const recordLive = (socket: Socket, tap: FrameTap, replicaFile: string): void => {
@@ -30,6 +30,7 @@ export const recordLive = (socket: Socket, tap: FrameTap, replicaFile: string): 
     `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${RECORD_PROTOCOL}\r\n\r\n`,
   );
   const gone = new AbortController();
+  let pinnedAlready = false;
   /** Sent within the first transaction, which is where descriptions come. */
   let described: readonly Buffer[] = [];
   let stop = () => {};
@@ -41,7 +42,9 @@ export const recordLive = (socket: Socket, tap: FrameTap, replicaFile: string): 
     start: (relations, lastCommit) => {
       described = relations;
       const atLeast = lastCommit === null ? VERSION_ZERO : versionOfLsn(lastCommit);
-      void sendSnapshot(socket, replicaFile, atLeast, gone.signal).catch((error: Error) =>
+      void sendSnapshot(socket, replicaFile, atLeast, gone.signal, () => {
+        pinnedAlready = true;
+      }).catch((error: Error) =>
         end(
           error.name === 'AbortError'
             ? 'the recorder is too slow'
@@ -58,6 +61,10 @@ export const recordLive = (socket: Socket, tap: FrameTap, replicaFile: string): 
         described = [];
       }
     },
+    aside: line => {
+      // What came before is in the snapshot.
+      if (pinnedAlready) socket.write(`${line}\n`);
+    },
     end: () => end('the server streams no changes (any more)'),
   });
   socket.on('close', () => {
@@ -73,8 +80,9 @@ const sendSnapshot = async (
   file: string,
   atLeast: string,
   gone: AbortSignal,
+  onPinned: () => void,
 ): Promise<void> => {
-  const db = await pinned(file, atLeast);
+  const db = await pinned(file, atLeast, onPinned);
   try {
     const {replicaVersion, stateVersion, publications} = readReplicaState(db);
     socket.write(
@@ -103,12 +111,15 @@ const sendSnapshot = async (
 };
 
 /** A snapshot of the replica that holds everything up to `atLeast`, which is being applied. */
-const pinned = async (file: string, atLeast: string): Promise<Database> => {
+const pinned = async (file: string, atLeast: string, onPinned: () => void): Promise<Database> => {
   const db = openReader(file);
   for (;;) {
     db.exec('BEGIN');
     const version = db.prepare('SELECT stateVersion FROM "_zero.replicationState"').pluck().get() as string;
-    if (version >= atLeast) return db;
+    if (version >= atLeast) {
+      onPinned();
+      return db;
+    }
     db.exec('COMMIT');
     await new Promise(resolve => setTimeout(resolve, 10));
   }

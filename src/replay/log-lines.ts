@@ -1,5 +1,5 @@
 import type {OperatorFunction} from 'rxjs';
-import {type LogEntry, logEntries} from '../change-log/entries.ts';
+import {asideEntries, type LogEntry, logEntries} from '../change-log/entries.ts';
 import {transform} from '../flow/transform.ts';
 import {type Lsn, type Version, versionOfLsn} from '../pg/lsn.ts';
 import {liteTableName} from '../pg/published-schema.ts';
@@ -25,7 +25,8 @@ export const toLogEntries = (): OperatorFunction<Applied, ReplayedBatch> =>
   transform(() => {
     let pos = 0;
     return batch => {
-      if (batch.kind !== 'transactions') return [];
+      if (batch.kind === 'keepalive') return [];
+      if (batch.kind !== 'transactions') return [{entries: asideEntries(batch), transactions: []}];
       const {entries, nextPos} = logEntries(batch, pos);
       pos = nextPos;
       return [{entries, transactions: batch.transactions.map(summary)}];

@@ -1,4 +1,4 @@
-import {mkdirSync, writeFileSync} from 'node:fs';
+import {mkdirSync, rmSync, writeFileSync} from 'node:fs';
 import {type ClientRequest, request as httpRequest, type IncomingMessage} from 'node:http';
 import {request as httpsRequest} from 'node:https';
 import type {Socket} from 'node:net';
@@ -7,7 +7,7 @@ import {Subject} from 'rxjs';
 import {z} from 'zod';
 import {ServerRefused} from '../errors.ts';
 import type {WalFrames} from '../pg/wal-source.ts';
-import {CASE_FILE, FIXTURE_FORMAT, REPLICA_FILE, WAL_FILE, type WalCase} from './fixture.ts';
+import {ASIDES_FILE, CASE_FILE, FIXTURE_FORMAT, REPLICA_FILE, WAL_FILE, type WalCase} from './fixture.ts';
 import {LineWriter} from './lines.ts';
 import {RECORD_PATH, RECORD_PROTOCOL} from './record-protocol.ts';
 import {type Bounds, type RecordedWal, recordFrames} from './record-wal.ts';
@@ -41,7 +41,17 @@ export const recordServer = async (options: RecordServerOptions): Promise<Record
   mkdirSync(options.dir, {recursive: true});
   using replica = new LineWriter(join(options.dir, REPLICA_FILE));
   const frames = new Subject<WalFrames>();
-  const wal = recordFrames(frames, join(options.dir, WAL_FILE), options.bounds);
+  using asides = new LineWriter(join(options.dir, ASIDES_FILE));
+  const overfull = new AbortController();
+  const {signal = overfull.signal} = options.bounds;
+  let ended = false;
+  const wal = recordFrames(frames, join(options.dir, WAL_FILE), {
+    ...options.bounds,
+    signal: AbortSignal.any([signal, overfull.signal]),
+  }).then(recorded => {
+    ended = true;
+    return overfull.signal.aborted ? {...recorded, endedBy: 'size' as const} : recorded;
+  });
   const snapshot = new Promise<void>((resolve, reject) => {
     const fail = (why: string) => {
       frames.complete();
@@ -56,6 +66,10 @@ export const recordServer = async (options: RecordServerOptions): Promise<Record
       if (text.startsWith('{"lsn"')) {
         const {frame} = JSON.parse(text) as {frame: string};
         frames.next([Buffer.from(frame, 'base64')]);
+      } else if (text.startsWith('{"aside"') || text.startsWith('{"catalog"')) {
+        if (ended) return;
+        asides.write(text);
+        if (asides.bytes > options.bounds.maxBytes) overfull.abort();
       } else if (text.startsWith('{"into"') || text.startsWith('{"sql"')) replica.write(text);
       else if (text.startsWith('{"snapshot"')) resolve();
       else if (text.startsWith('{"recording"')) {
@@ -78,6 +92,7 @@ export const recordServer = async (options: RecordServerOptions): Promise<Record
     return recorded;
   } finally {
     socket.destroy();
+    if (asides.bytes === 0) rmSync(join(options.dir, ASIDES_FILE));
   }
 };
 

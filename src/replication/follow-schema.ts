@@ -1,7 +1,8 @@
 import {type MonoTypeOperatorFunction, Observable, type Subscriber} from 'rxjs';
 import {z} from 'zod';
 import {SchemaChanged} from '../errors.ts';
-import type {CatalogReader} from '../pg/catalog.ts';
+import type {CatalogReader, CatalogState} from '../pg/catalog.ts';
+import type {Lsn} from '../pg/lsn.ts';
 import {liteTableName} from '../pg/published-schema.ts';
 import {publishedSchema, type RawPublishedSchema} from '../pg/read-published-schema.ts';
 import {TransactionSnapshot} from '../pg/transaction-snapshot.ts';
@@ -11,6 +12,14 @@ import {describes, type SchemaTracker} from './schema-tracker.ts';
 import {type SchemaUpdate, schemaUpdate} from './schema-update.ts';
 import type {SideChannel} from './side-channel.ts';
 
+/** Told of everything that reaches the replica but is not in the stream. */
+export interface SideWitness {
+  /** The batch was let in after the transaction that commits at `after` (0: before any of this connection). */
+  aside(batch: Batch, after: Lsn): void;
+  /** The catalog was read for the transaction that commits at `before`. */
+  catalog(state: CatalogState, before: Lsn): void;
+}
+
 export interface FollowSchemaDeps {
   readonly tracker: SchemaTracker;
   readonly side: SideChannel;
@@ -18,6 +27,7 @@ export interface FollowSchemaDeps {
   readonly catalog: CatalogReader | null;
   /** Prefix of the messages that the shard's event triggers emit; null in a replay, where any shard's count. */
   readonly prefix: string | null;
+  readonly witness?: SideWitness | undefined;
   /** Stops and restarts the source while the catalog is read. */
   readonly hold: () => void;
   readonly release: () => void;
@@ -56,6 +66,8 @@ class Follower {
   #reading = false;
   /** True within an upstream transaction that came in parts. */
   #open = false;
+  /** Commit of the last transaction passed on. */
+  #position: Lsn = 0n;
   #completed = false;
   /** Relations that fit the schema `#fitting`. */
   #fit = new WeakSet<Relation>();
@@ -94,6 +106,7 @@ class Follower {
     for (let entry = this.#deps.side.take(); entry; entry = this.#deps.side.take()) {
       this.#out.next(entry.batch);
       if (this.#out.closed) return;
+      this.#deps.witness?.aside(entry.batch, this.#position);
       entry.resolve();
     }
   }
@@ -103,7 +116,10 @@ class Follower {
     this.#out.next(batch);
     if (this.#open || this.#out.closed) return;
     if (batch.kind === 'keepalive') this.#deps.side.advance(batch.lsn);
-    else if (batch.kind === 'transactions') this.#deps.side.advance(batch.transactions.at(-1)!.commitLsn);
+    else if (batch.kind === 'transactions') {
+      this.#position = batch.transactions.at(-1)!.commitLsn;
+      this.#deps.side.advance(this.#position);
+    }
   }
 
   #explain(batch: Transactions): void {
@@ -135,8 +151,11 @@ class Follower {
   ): Promise<Batch> {
     let explained = first;
     while (!('batch' in explained)) {
-      const {schema, snapshot} = await this.#deps.catalog!.read(explained.xid);
-      inserted.set(explained.unexplained, schemaUpdate(schema, snapshot));
+      const {unexplained, xid} = explained;
+      const state = await this.#deps.catalog!.read(xid);
+      const transaction = batch.transactions.find(({items}) => items.includes(unexplained))!;
+      this.#deps.witness?.catalog(state, transaction.commitLsn);
+      inserted.set(unexplained, schemaUpdate(state.schema, state.snapshot));
       this.#announced = [];
       explained = this.#scan(batch, inserted);
     }

@@ -71,14 +71,7 @@ test('what a recording of a running server replays to is that server’s replica
      WHERE watermark >= $1 AND watermark <= $2 ORDER BY watermark COLLATE "C", pos`,
     [log[0].watermark, last],
   );
-  expect(readFileSync(join(dir, 'expect.log.ndjson'), 'utf8')).toBe(
-    rows
-      .map(
-        row =>
-          `{"watermark":"${row.watermark}","pos":${row.pos},"change":${row.change},"precommit":${JSON.stringify(row.precommit)}}\n`,
-      )
-      .join(''),
-  );
+  expect(readFileSync(join(dir, 'expect.log.ndjson'), 'utf8')).toBe(rows.map(logRow).join(''));
 });
 
 test('at rest, and with transactions in between: the dump of the replica is the same', async () => {
@@ -86,27 +79,61 @@ test('at rest, and with transactions in between: the dump of the replica is the 
   await using daemon = await startDaemon({upstream: db.url, appID: db.appID});
   await write(db, 1);
   const dir = join(root, 'rest');
-  const output = new PassThrough();
-  let printed = '';
-  output.on('data', (chunk: Buffer) => {
-    printed += chunk.toString();
-  });
-  const abort = new AbortController();
-  const flags = {server: daemon.url, out: dir, about: 'at rest', maxBytes: 1e9};
-  const recording = recordFixture(flags, output, abort.signal);
-  await until(() => printed.includes('recording;'), 'the recording has begun');
+  const recording = await begin(daemon.url, dir);
   for (let n = 2; n < 20; n++) await write(db, n);
-  const {rows} = await db.query('SELECT pg_current_wal_lsn()::text AS lsn');
-  await until(() => recordedUpTo(dir) >= parseLsn(rows[0].lsn), 'everything is recorded');
-  abort.abort();
-  expect(await recording, printed).toBe(0);
-  expect(printed).toContain('it was asked to: 18 transactions');
+  expect(await recording.end(db)).toContain('it was asked to: 18 transactions');
   const replica = openReader(daemon.replicaFile);
   expect(readFileSync(join(dir, 'expect.replica.ndjson'), 'utf8')).toBe(
     `${[...dumpReplica(replica)].join('\n')}\n`,
   );
   replica.close();
 });
+
+test('what reaches the replica beside the stream is recorded with its place: rows read, catalogs, indexes', async () => {
+  await using db = await createDatabase(DDL);
+  await using daemon = await startDaemon({upstream: db.url, appID: db.appID});
+  const replicaHas = (sql: string) => {
+    const replica = openReader(daemon.replicaFile);
+    try {
+      return replica.prepare(sql).get() !== undefined;
+    } finally {
+      replica.close();
+    }
+  };
+  const filled = (column: string) => () =>
+    replicaHas(`SELECT 1 FROM "_zero.column_metadata" WHERE column_name = '${column}' AND backfill IS NULL`);
+  const dir = join(root, 'beside');
+  const recording = await begin(daemon.url, dir);
+  await write(db, 1);
+  // Values that no message carries: they are read beside the stream.
+  await db.query('ALTER TABLE tick ADD COLUMN token uuid DEFAULT gen_random_uuid()');
+  for (let n = 2; n < 10; n++) await write(db, n);
+  await until(filled('token'), 'the column is filled');
+  // Without announcements the catalog is read, for rows and by itself.
+  await db.query(`ALTER EVENT TRIGGER "${db.appID}_ddl_end_0" DISABLE`);
+  await db.query(`ALTER TABLE twin ADD COLUMN late text DEFAULT 'l'`);
+  for (let n = 10; n < 20; n++) await write(db, n);
+  await until(filled('late'), 'the late column is there');
+  await db.query('CREATE INDEX tick_f ON tick (f)');
+  await until(() => replicaHas(`SELECT 1 FROM sqlite_master WHERE name = 'tick_f'`), 'the index is found');
+  await write(db, 20);
+  await recording.end(db);
+  const asides = readFileSync(join(dir, 'asides.ndjson'), 'utf8');
+  for (const kind of ['"kind":"backfill"', '{"catalog"', '"kind":"schema"']) expect(asides).toContain(kind);
+  const replica = openReader(daemon.replicaFile);
+  expect(readFileSync(join(dir, 'expect.replica.ndjson'), 'utf8')).toBe(
+    `${[...dumpReplica(replica)].join('\n')}\n`,
+  );
+  replica.close();
+  const log = readFileSync(join(dir, 'expect.log.ndjson'), 'utf8');
+  expect(log).not.toContain('"fault"');
+  const {rows} = await db.query(
+    `SELECT watermark, pos::int, change::text, precommit FROM "${db.appID}_0/cdc"."changeLog"
+     WHERE watermark COLLATE "C" >= $1 ORDER BY watermark COLLATE "C", pos`,
+    [(JSON.parse(log.slice(0, log.indexOf('\n'))) as {watermark: string}).watermark],
+  );
+  expect(log).toBe(rows.map(logRow).join(''));
+}, 90_000);
 
 test('a server that wants its password, or is none, is told apart', async () => {
   await using db = await createDatabase(DDL);
@@ -138,6 +165,31 @@ test('a server that wants its password, or is none, is told apart', async () => 
   const response = await fetch(`${daemon.url}/record`);
   expect(response.status).toBe(404);
 });
+
+/** Starts recording; `end` ends it when everything that is committed by then is on file. */
+const begin = async (server: string, dir: string) => {
+  const output = new PassThrough();
+  let printed = '';
+  output.on('data', (chunk: Buffer) => {
+    printed += chunk.toString();
+  });
+  const abort = new AbortController();
+  const flags = {server, out: dir, about: 'at rest', maxBytes: 1e9};
+  const recording = recordFixture(flags, output, abort.signal);
+  await until(() => printed.includes('recording;'), 'the recording has begun');
+  return {
+    end: async (db: TestDatabase): Promise<string> => {
+      const {rows} = await db.query('SELECT pg_current_wal_lsn()::text AS lsn');
+      await until(() => recordedUpTo(dir) >= parseLsn(rows[0].lsn), 'everything is recorded');
+      abort.abort();
+      expect(await recording, printed).toBe(0);
+      return printed;
+    },
+  };
+};
+
+const logRow = (row: {watermark: string; pos: number; change: string; precommit: string | null}): string =>
+  `{"watermark":"${row.watermark}","pos":${row.pos},"change":${row.change},"precommit":${JSON.stringify(row.precommit)}}\n`;
 
 /** Position of the last frame on file. */
 const recordedUpTo = (dir: string): bigint => {
