@@ -13,7 +13,7 @@ export const publishedSchemaSql = (publications: string): string => `
     SELECT s.* FROM domain_steps s JOIN pg_catalog.pg_type b ON b.oid = s.base WHERE b.typtype <> 'd'
   ), members AS (
     SELECT c.oid, n.oid AS schema_oid, n.nspname AS schema, c.relname AS name, c.relreplident, c.relkind, c.relfilenode,
-      array_agg(p.attnames::text[] ORDER BY p.pubname) AS attnames, min(p.attnames::text) <> max(p.attnames::text) AS mixed,
+      COALESCE(min(p.attnames::text)::text[], '{}') AS attnames, min(p.attnames::text) <> max(p.attnames::text) AS mixed,
       json_object_agg(p.pubname, json_build_object('rowFilter', p.rowfilter) ORDER BY p.pubname) AS publications
     FROM pg_catalog.pg_publication_tables p
     JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
@@ -28,6 +28,8 @@ export const publishedSchemaSql = (publications: string): string => `
           THEN COALESCE(eb.typname, e.typname) || repeat('[]', GREATEST(a.attndims, o.dims, 1)) ELSE t.typname::text END,
         'typeClass', t.typtype,
         'elementClass', CASE WHEN is_array.yes THEN COALESCE(eb.typtype, e.typtype) END,
+        'labels', (SELECT json_object_agg(v.oid::int8, v.enumlabel ORDER BY v.oid) FROM pg_catalog.pg_enum v
+          WHERE v.enumtypid = CASE WHEN is_array.yes THEN COALESCE(eb.oid, e.oid) ELSE t.oid END),
         'notNull', a.attnotnull,
         'dflt', pg_catalog.pg_get_expr(d.adbin, d.adrelid),
         'missing', CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END
@@ -42,7 +44,7 @@ export const publishedSchemaSql = (publications: string): string => `
     LEFT JOIN domains eo ON eo.oid = e.oid
     LEFT JOIN pg_catalog.pg_type eb ON eb.oid = eo.base
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attname::text = ANY(m.attnames[1:1])
+    WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attname::text = ANY(m.attnames)
       -- PostgreSQL 15 lists generated columns in a publication although it does not stream them.
       AND (a.attgenerated = '' OR current_setting('server_version_num')::int >= 160000)
     GROUP BY a.attrelid
@@ -66,7 +68,7 @@ export const publishedSchemaSql = (publications: string): string => `
         'oid', m.oid::int8, 'schemaOid', m.schema_oid::int8, 'schema', m.schema, 'name', m.name,
         'replicaIdentity', m.relreplident, 'mixed', m.mixed, 'publications', m.publications,
         'partial', EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid = m.oid AND a.attnum > 0
-          AND NOT a.attisdropped AND a.attgenerated = '' AND NOT a.attname::text = ANY(m.attnames[1:1])),
+          AND NOT a.attisdropped AND a.attgenerated = '' AND NOT a.attname::text = ANY(m.attnames)),
         'storage', CASE WHEN m.relkind = 'p' THEN (
             SELECT COALESCE(json_agg(l.oid::int8 || ':' || l.relfilenode ORDER BY l.oid), '[]')
             FROM pg_catalog.pg_partition_tree(m.oid) tree JOIN pg_catalog.pg_class l ON l.oid = tree.relid WHERE tree.isleaf)

@@ -50,6 +50,8 @@ export interface PublishedColumn {
   readonly typeClass: string;
   /** `typtype` of the element type if this is an array, else null. */
   readonly elementClass: string | null;
+  /** Of an enum (or of an array's): label by the value's OID. A label that is renamed changes rows without any change of them. */
+  readonly labels: Readonly<Record<string, string>> | null;
   readonly notNull: boolean;
   /** `pg_get_expr` of the default, or null. */
   readonly dflt: string | null;

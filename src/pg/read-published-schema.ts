@@ -11,7 +11,7 @@ import {publishedSchemaSql} from './published-schema-sql.ts';
 
 /** What `publishedSchemaSql` gives. */
 export interface RawPublishedSchema {
-  readonly tables: readonly (Omit<PublishedTable, 'primaryKey'> & {readonly mixed: boolean})[];
+  readonly tables: readonly (Omit<PublishedTable, 'primaryKey'> & {readonly mixed: boolean | null})[];
   readonly indexes: readonly (PublishedIndex & {readonly oid: number})[];
 }
 
@@ -59,9 +59,10 @@ export const publishedSchema = (raw: RawPublishedSchema): PublishedSchema => {
   };
 };
 
-const unfitness = (table: Omit<PublishedTable, 'primaryKey'>, mixed: boolean): string | null => {
+const unfitness = (table: Omit<PublishedTable, 'primaryKey'>, mixed: boolean | null): string | null => {
   if (mixed)
     return 'its publications list different columns, which PostgreSQL refuses to stream; give it one column list';
+  if (!table.columns.length) return 'none of its columns is published';
   // The letters of the original, whose clients and tools know no others.
   if (!/^[A-Za-z_]+[A-Za-z0-9_-]*$/.test(table.name))
     return 'its name has characters outside letters, digits, _ and -; rename it or take it out of the publication';

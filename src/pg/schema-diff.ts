@@ -132,7 +132,9 @@ const diffTable = (
     !options.truncated?.has(table.oid) &&
     // A new column with values of its own, or a changed type that could not stay, is why; nothing else changed.
     !adds.some(change => change.tag === 'add-column' && change.backfill);
-  if (retyped || rewritten || rowFilter(old) !== rowFilter(table)) changes.push({tag: 'refill-table', table});
+  const relabelled = table.columns.some(column => relabels(before.get(column.pos), column));
+  if (retyped || rewritten || relabelled || rowFilter(old) !== rowFilter(table))
+    changes.push({tag: 'refill-table', table});
   return changes;
 };
 
@@ -149,6 +151,9 @@ const storageDiffers = (
     table.storage.some(file => !before.has(file) && !streamed(file))
   );
 };
+
+const relabels = (old: PublishedColumn | undefined, column: PublishedColumn): boolean =>
+  Object.entries(column.labels ?? {}).some(([oid, label]) => (old?.labels?.[oid] ?? label) !== label);
 
 const sameColumn = (a: PublishedColumn, b: PublishedColumn): boolean =>
   a.name === b.name &&

@@ -138,6 +138,7 @@ const schemaOf = (tables: readonly FixtureTable[]): PublishedSchema => ({
         dataType: typeName(type),
         typeClass: 'b',
         elementClass: type.includes('[]') ? 'b' : null,
+        labels: null,
         notNull: !type.endsWith('?'),
         dflt: null,
         missing: null,

@@ -83,6 +83,7 @@ const published = (name: string, body: string): PublishedTable => {
       dataType: type === 'int' ? 'int4' : type!,
       typeClass: 'b',
       elementClass: null,
+      labels: null,
       notNull: /NOT NULL|PRIMARY KEY/.test(part),
       dflt: null,
       missing: null,

@@ -78,6 +78,7 @@ export class TestReplica implements Disposable {
       dataType: type.replace('?', ''),
       typeClass: 'b',
       elementClass: null,
+      labels: null,
       notNull: !type.endsWith('?'),
       dflt: null,
       missing: null,

@@ -1,4 +1,5 @@
 import {expect, test} from 'vitest';
+import {limitedRole} from '../helpers/limited-role.ts';
 import {mirrors} from '../helpers/mirror.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {type Replicating, replicating} from '../helpers/replicating.ts';
@@ -81,18 +82,3 @@ test('the replica mirrors schema changes live, for a role that may not create ev
   // Several changes between two looks at the catalog: rows of shapes that are gone by then.
   await followed(db, replica, 3);
 }, 120_000);
-
-/** May replicate and read everything, and create schemas; owns nothing. */
-const limitedRole = async (db: TestDatabase) => {
-  const role = `limited_${db.name}`;
-  await db.query(`CREATE ROLE ${role} LOGIN REPLICATION PASSWORD 'secret' IN ROLE pg_read_all_data;
-    GRANT CREATE ON DATABASE "${db.name}" TO ${role}`);
-  const url = new URL(db.url);
-  url.username = role;
-  url.password = 'secret';
-  return {
-    url: url.href,
-    [Symbol.asyncDispose]: async () =>
-      void (await db.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`)),
-  };
-};
