@@ -1,11 +1,11 @@
 import {Params, whereKey} from '../mutation/crud-sql.ts';
 import type {Statement} from '../mutation/transaction.ts';
-import {type UpstreamTable, type UpstreamTables, upstreamColumn} from '../mutation/upstream-tables.ts';
-import {ident} from '../pg/identifier.ts';
+import type {UpstreamTables} from '../mutation/upstream-tables.ts';
 import type {Queryable} from '../pg/queryable.ts';
 import type {CrudOp} from '../protocol/up.ts';
-import type {AST, Condition, SimpleCondition} from '../zql/ast.ts';
+import type {Condition} from '../zql/ast.ts';
 import {bindCondition, type Claims} from './bind-static.ts';
+import {RuleCompiler} from './compile-rule.ts';
 import type {Asset, Permissions, Policy} from './permissions.ts';
 import {simplify} from './read-permissions.ts';
 
@@ -150,88 +150,4 @@ const isOpen = (policy: Policy | undefined): boolean => {
     openPolicies.set(policy, (open = condition.type === 'and' && condition.conditions.length === 0));
   }
   return open;
-};
-
-/** ZQL conditions as PostgreSQL SQL, with values compared as the wire shows them. */
-class RuleCompiler {
-  readonly values: (string | null)[];
-  readonly #client: Queryable;
-  readonly #tables: UpstreamTables;
-  #aliases = 0;
-
-  constructor(client: Queryable, tables: UpstreamTables, values: (string | null)[]) {
-    this.#client = client;
-    this.#tables = tables;
-    this.values = values;
-  }
-
-  async condition(condition: Condition, table: UpstreamTable, alias: string): Promise<string> {
-    switch (condition.type) {
-      case 'and':
-      case 'or': {
-        if (condition.conditions.length === 0) return condition.type === 'and' ? 'true' : 'false';
-        const parts: string[] = [];
-        for (const part of condition.conditions) parts.push(await this.condition(part, table, alias));
-        return `(${parts.join(condition.type === 'and' ? ' AND ' : ' OR ')})`;
-      }
-      case 'correlatedSubquery': {
-        const {correlation, subquery} = condition.related;
-        const test = await this.#exists(subquery, correlation, alias);
-        return condition.op === 'EXISTS' ? test : `NOT ${test}`;
-      }
-      case 'simple':
-        return this.#simple(condition, table, alias);
-    }
-  }
-
-  async #exists(
-    ast: AST,
-    {parentField, childField}: {parentField: readonly string[]; childField: readonly string[]},
-    parent: string,
-  ): Promise<string> {
-    if (ast.limit === 0) return 'false';
-    const table = await this.#tables.get(this.#client, ast.table);
-    const alias = `x${this.#aliases++}`;
-    for (const name of childField) upstreamColumn(table, name);
-    const join = childField.map((name, i) => `${alias}.${ident(name)} = ${parent}.${ident(parentField[i]!)}`);
-    const where = ast.where ? await this.condition(ast.where, table, alias) : 'true';
-    return `EXISTS (SELECT 1 FROM ${table.sql} ${alias} WHERE ${join.join(' AND ')} AND ${where})`;
-  }
-
-  #simple({left, op, right}: SimpleCondition, table: UpstreamTable, alias: string): string {
-    // Bound before; what could not be bound is null.
-    const value = right.type === 'literal' ? right.value : null;
-    const operand =
-      left.type === 'column'
-        ? wireExpression(table, left.name, alias)
-        : this.#literal(left.type === 'literal' ? left.value : null);
-    if (op === 'IS' || op === 'IS NOT')
-      return `${operand} ${op === 'IS' ? 'IS NOT DISTINCT FROM' : 'IS DISTINCT FROM'} ${this.#literal(value)}`;
-    if (value === null) return 'false';
-    if (op === 'IN' || op === 'NOT IN') {
-      const items = Array.isArray(value) ? value : [];
-      if (items.length === 0) return op === 'IN' ? 'false' : `${operand} IS NOT NULL`;
-      return `${operand} ${op} (${items.map(item => this.#literal(item)).join(', ')})`;
-    }
-    return `${operand} ${op} ${this.#literal(value)}`;
-  }
-
-  #literal(value: unknown): string {
-    if (value === null) return 'NULL';
-    this.values.push(String(value));
-    const type = typeof value === 'number' ? 'float8' : typeof value === 'boolean' ? 'boolean' : 'text';
-    return `$${this.values.length}::${type}${type === 'text' ? ' COLLATE "C"' : ''}`;
-  }
-}
-
-/** A column as a value of the type that clients see. */
-const wireExpression = (table: UpstreamTable, name: string, alias: string): string => {
-  const {typname, isArray} = upstreamColumn(table, name);
-  const sql = `${alias}.${ident(name)}`;
-  if (isArray) return `${sql}::text`;
-  if (typname === 'bool') return sql;
-  if (/^(int[248]|float[48]|numeric)$/.test(typname)) return `${sql}::float8`;
-  if (/^(date|timestamp|timestamptz)$/.test(typname)) return `(extract(epoch FROM ${sql}) * 1000)::float8`;
-  if (/^timetz?$/.test(typname)) return `(extract(epoch FROM ${sql}) * 1000)::float8`;
-  return `${sql}::text COLLATE "C"`;
 };

@@ -174,7 +174,7 @@ const bind = (value: Scalar): SqliteValue & (string | number) =>
   typeof value === 'boolean' ? Number(value) : value;
 
 /** A condition between two literals, as permission rules with bound parameters give (zql.md §1.2). */
-const constantTruth = (
+export const constantTruth = (
   left: LiteralValue['value'],
   op: SimpleCondition['op'],
   right: LiteralValue['value'],
