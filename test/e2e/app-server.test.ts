@@ -4,7 +4,7 @@ import {ddl, mutators, queries, schema} from '../helpers/app-schema.ts';
 import {type AppServer, bearer, startAppServer} from '../helpers/app-server.ts';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
-import {rawClient} from '../helpers/raw-client.ts';
+import {pushOf, rawClient} from '../helpers/raw-client.ts';
 import {stockClient} from '../helpers/stock-client.ts';
 import {until} from '../helpers/until.ts';
 
@@ -122,6 +122,30 @@ test('many mutations while the app is busy go out together and in order', async 
   expect(pushes.length).toBeLessThan(results.length);
   const ids = pushes.flatMap(({body}) => (body as {mutations: {id: number}[]}).mutations.map(({id}) => id));
   expect(ids).toEqual([...ids].sort((a, b) => a - b));
+});
+
+test('a CRUD mutation waits a moment for the custom one before it', async () => {
+  await db.query(`UPDATE "${db.appID}".permissions SET permissions = $1`, [
+    JSON.stringify({tables: {note: {row: {insert: [['allow', {type: 'and', conditions: []}]]}}}}),
+  ]);
+  using client = rawClient({server: daemon.url, userID: null});
+  await client.next('pokeEnd');
+  app.intercept = async ({path}) => {
+    if (path === '/mutate') await new Promise(resolve => setTimeout(resolve, 80));
+    return false;
+  };
+  const custom = {
+    type: 'custom',
+    id: 1,
+    clientID: client.clientID,
+    name: 'note.add',
+    args: [{id: 'mixed1', text: 'custom', rank: 1}],
+    timestamp: 1,
+  };
+  client.send(pushOf(client.clientGroupID, [custom]));
+  client.crud(2, [{op: 'insert', tableName: 'note', value: {id: 'mixed2', text: 'crud', rank: 2}}]);
+  await client.confirmed(2);
+  expect(client.errors).toEqual([]);
 });
 
 test('server errors are tried again, and nobody else notices', async () => {
