@@ -8,6 +8,7 @@ const MAX_ROWS = 20_000;
 /** Commits that clients wait for go first. */
 const DELAY_MS = 50;
 const RETRY_MS = 1000;
+const UNIQUE_VIOLATION = '23505';
 
 /**
  * Large sets of rows are committed as one compact record per group, which costs a tenth, and put into `rows` afterwards.
@@ -93,7 +94,10 @@ export class RowJournal {
   async #write(groups: readonly string[]): Promise<void> {
     const counts = groups.map(group => this.#pending.get(group));
     try {
-      await this.#transaction(groups);
+      await this.#transaction(groups, true).catch(error => {
+        if ((error as {code?: string}).code !== UNIQUE_VIOLATION) throw error;
+        return this.#transaction(groups, false);
+      });
     } catch (error) {
       throw asGroupFault(error);
     }
@@ -102,7 +106,7 @@ export class RowJournal {
       if (this.#pending.get(group) === counts[i]) this.#pending.delete(group);
   }
 
-  async #transaction(groups: readonly string[]): Promise<void> {
+  async #transaction(groups: readonly string[], trustFirst: boolean): Promise<void> {
     const client = await this.#pool.connect();
     let broken = false;
     try {
@@ -113,7 +117,7 @@ export class RowJournal {
         const {rows} = await client.query<{n: number}>({
           name: 'cvr-journal-apply',
           text: this.#sql.applyJournal,
-          values: [groups],
+          values: [groups, trustFirst],
         });
         if (rows[0]!.n === 0) break;
       }

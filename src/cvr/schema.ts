@@ -55,7 +55,7 @@ export const ensureCvrSchema = async (pool: pg.Pool, shard: string): Promise<voi
         PRIMARY KEY ("clientGroupID", schema, "table", "rowKey"));
       CREATE TABLE IF NOT EXISTS ${cvr}."zerostreamJournal" (
         "clientGroupID" TEXT, version TEXT COLLATE "C", part INT, tables TEXT[] NOT NULL, keys TEXT[] NOT NULL,
-        "rowVersions" TEXT[] NOT NULL, "refCounts" TEXT[] NOT NULL, PRIMARY KEY ("clientGroupID", version, part));
+        "rowVersions" TEXT[] NOT NULL, "refCounts" TEXT[] NOT NULL, first BOOL NOT NULL, PRIMARY KEY ("clientGroupID", version, part));
       CREATE TABLE IF NOT EXISTS ${cvr}."zerostreamRowSets" (
         "clientGroupID" TEXT PRIMARY KEY, version TEXT COLLATE "C" NOT NULL, sets JSON NOT NULL);
       CREATE INDEX IF NOT EXISTS row_patch_version_of_group ON ${cvr}.rows ("clientGroupID", "patchVersion" COLLATE "C")`);

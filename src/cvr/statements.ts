@@ -16,6 +16,8 @@ export const cvrStatements = (shard: string) => {
           "patchVersion" = CASE WHEN EXCLUDED."rowVersion" = '' AND EXCLUDED."refCounts" IS NOT NULL
             THEN r."patchVersion" ELSE EXCLUDED."patchVersion" END,
           "refCounts" = EXCLUDED."refCounts"`;
+  const takenRows = `SELECT y.g, '', x.t, x.k::jsonb, x.rv, y.v, x.rc::jsonb
+        FROM taken y CROSS JOIN LATERAL unnest(y.tables, y.keys, y."rowVersions", y."refCounts") AS x(t, k, rv, rc)`;
   return {
     /**
      * Writes updates whose record is still what they were made from, each checked on its own; one statement is one
@@ -93,8 +95,10 @@ export const cvrStatements = (shard: string) => {
         WHERE a.journal IS NOT TRUE
         ${onRowConflict}),
       journaled AS (
-        INSERT INTO ${cvr}."zerostreamJournal" ("clientGroupID", version, part, tables, keys, "rowVersions", "refCounts")
-        SELECT a.g, a.v, coalesce(s.s, 0), coalesce(s.t, '{}'), coalesce(s.k, '{}'), coalesce(s.rv, '{}'), coalesce(s.rc, '{}')
+        INSERT INTO ${cvr}."zerostreamJournal"
+          ("clientGroupID", version, part, tables, keys, "rowVersions", "refCounts", first)
+        SELECT a.g, a.v, coalesce(s.s, 0), coalesce(s.t, '{}'), coalesce(s.k, '{}'), coalesce(s.rv, '{}'),
+          coalesce(s.rc, '{}'), a.expected = '00'
         FROM accepted a LEFT JOIN row_sets s ON s.s = ANY(a.sets) WHERE a.journal)
       SELECT x.g, a.g IS NOT NULL AS accepted, l.version,
         coalesce(l.owner <> x.owner AND l."grantedAt" > to_timestamp(x.granted), FALSE) AS taken
@@ -104,22 +108,22 @@ export const cvrStatements = (shard: string) => {
     lockJournal: `
       SELECT pg_advisory_xact_lock(hashtextextended(g, 17)) FROM (SELECT unnest($1::text[]) AS g ORDER BY 1) AS x`,
 
-    /** Puts the oldest records of groups into the tables. $1: groups. Returns how many there were, as `n`. */
+    /**
+     * Puts the oldest records of groups into the tables. Returns how many there were, as `n`. $1: groups; $2: whether to
+     * rely on it that a group has no rows before its first record, which saves half the time.
+     */
     applyJournal: `
       WITH oldest AS (
         SELECT "clientGroupID" AS g, min(version) AS v FROM ${cvr}."zerostreamJournal"
         WHERE "clientGroupID" = ANY($1) GROUP BY 1),
       taken AS (
         DELETE FROM ${cvr}."zerostreamJournal" j USING oldest o WHERE j."clientGroupID" = o.g AND j.version = o.v
-        RETURNING o.g, o.v, j.tables, j.keys, j."rowVersions", j."refCounts"),
+        RETURNING o.g, o.v, j.first AND $2 AS first, j.tables, j.keys, j."rowVersions", j."refCounts"),
       rows_version AS (
         INSERT INTO ${cvr}."rowsVersion" ("clientGroupID", version) SELECT DISTINCT g, v FROM taken ORDER BY g
         ON CONFLICT ("clientGroupID") DO UPDATE SET version = EXCLUDED.version),
-      written AS (
-        ${upsertRows}
-        SELECT y.g, '', x.t, x.k::jsonb, x.rv, y.v, x.rc::jsonb
-        FROM taken y CROSS JOIN LATERAL unnest(y.tables, y.keys, y."rowVersions", y."refCounts") AS x(t, k, rv, rc)
-        ${onRowConflict})
+      inserted AS (${upsertRows} ${takenRows} WHERE y.first),
+      upserted AS (${upsertRows} ${takenRows} WHERE NOT y.first ${onRowConflict})
       SELECT count(*)::int AS n FROM taken`,
 
     /** Makes this server the owner of records, unless a newer connection has them. $1: groups, $2: owner, $3: s. */

@@ -72,6 +72,24 @@ test('records are put in in the order of their versions, however many wait and w
   ]);
 });
 
+test('rows that should not be there yet are replaced', async () => {
+  const {store, journal} = server(db, 'T1');
+  await db.query(`INSERT INTO ${CVR}."rowsVersion" VALUES ('orphans', '01')`);
+  await db.query(
+    `INSERT INTO ${CVR}.rows VALUES ('orphans', '', 'issue', '{"id": "i3"}', '01', '01', '{"old": 1}')`,
+  );
+  await store.commit(update('orphans', '00', '0a', {rows: [many(150, '08')]}));
+  await journal.flush('orphans');
+  const {rows: found} = await stored(db, 'orphans');
+  expect(found).toHaveLength(150);
+  expect(found.find(({id}) => id === 'i3')).toEqual({
+    id: 'i3',
+    rowVersion: '08',
+    patchVersion: '0a',
+    refCounts: {q1: 1},
+  });
+});
+
 test('while rows wait, later ones of the group wait with them, and other groups do not', async () => {
   const {store, journal} = server(db, 'T1');
   await store.commit(update('busy', '00', '0a', {rows: [many(150, '08')]}));
