@@ -26,6 +26,7 @@ import {ClientGroup} from '../src/sync/client-group.ts';
 import {primaryKeysOf} from '../src/sync/client-schema.ts';
 import {CommitTimes} from '../src/sync/commit-times.ts';
 import type {GroupDeps} from '../src/sync/group-deps.ts';
+import {handOver} from '../src/sync/hand-over.ts';
 import {InspectHandler} from '../src/sync/inspect.ts';
 import {transformLocally} from '../src/sync/transform-locally.ts';
 import type {ClientConnection, HandedRequest, MessageHandler, VersionReady} from '../src/sync/types.ts';
@@ -51,8 +52,8 @@ export interface SyncWorker {
   inspect(): WorkerInspection;
   /** Reopens the idle snapshot, so that the replica's WAL can restart. */
   refresh(): void;
-  /** Sends every client elsewhere and ends. */
-  stop(reason: string): Promise<void>;
+  /** Sends every client elsewhere, group by group within `handOverMs`, and ends. */
+  stop(reason: string, handOverMs?: number): Promise<void>;
 }
 
 /** Graphs without subscribers hold at most this many rows. */
@@ -210,7 +211,10 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
       }),
   });
   const handler: MessageHandler = {
-    connect: async connection => groupOf(connection.clientGroupID).connect(connection),
+    connect: async connection => {
+      if (stopping) throw elsewhere('The server is going down.');
+      groupOf(connection.clientGroupID).connect(connection);
+    },
     message: async (connection, message) => {
       const group = groups.get(connection.clientGroupID);
       if (group) await handle(group, connection, message);
@@ -261,13 +265,15 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
       groups: [...groups.values()].map(group => group.inspect()),
     }),
     refresh: () => registry.refresh(),
-    stop: async reason => {
-      const rehome = new ProtocolError({kind: 'Rehome', message: reason, origin: 'zeroCache'});
+    stop: async (reason, handOverMs = 0) => {
       stopping = true;
       tidying.unsubscribe();
       maintaining.unsubscribe();
       const served = [...groups.values()];
-      for (const group of served) group.end(rehome);
+      await handOver(
+        served.map(group => ({graphs: () => group.graphs(), leave: () => group.end(elsewhere(reason))})),
+        {budgetMs: handOverMs, sleep: ms => new Promise(resolve => setTimeout(resolve, ms))},
+      );
       advancing.unsubscribe();
       serving.unsubscribe();
       mutations.stop();
@@ -280,6 +286,10 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     },
   };
 };
+
+/** Soon, but not at once: whoever spreads the connections should know by then that this server takes none. */
+const elsewhere = (message: string): ProtocolError =>
+  new ProtocolError({kind: 'Rehome', message, origin: 'zeroCache', minBackoffMs: 500, maxBackoffMs: 1000});
 
 const lifeSigns = (groups: Iterable<ClientGroup>): LifeSign[] =>
   [...groups].flatMap(group => group.lifeSign() ?? []);

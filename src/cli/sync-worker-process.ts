@@ -35,7 +35,7 @@ parent.onMessage((message, socket) => {
       if (worker) parent.send({type: 'inspection', id: message.id, body: worker.inspect(), usage: usage()});
       return;
     case 'stop':
-      void (worker?.stop(message.reason) ?? Promise.resolve())
+      void (worker?.stop(message.reason, message.handOverMs) ?? Promise.resolve())
         .catch(() => {})
         // Frames already handed to the sockets are flushed by then.
         .finally(() => setTimeout(() => process.exit(0), 100));

@@ -8,6 +8,7 @@ const MAX_ROWS = 20_000;
 /** Commits that clients wait for go first. */
 const DELAY_MS = 50;
 const RETRY_MS = 1000;
+const DRAIN_MS = 2000;
 const UNIQUE_VIOLATION = '23505';
 
 /**
@@ -53,11 +54,12 @@ export class RowJournal {
     await this.#write([clientGroupID]);
   }
 
-  /** Puts in everything: a server that leaves should leave nothing to be replayed. */
-  async drain(): Promise<void> {
+  /** Puts in what it can in that time: a server that leaves should leave little to be replayed. */
+  async drain(budgetMs = DRAIN_MS): Promise<void> {
     clearTimeout(this.#timer);
+    const until = performance.now() + budgetMs;
     await this.#running;
-    while (this.#pending.size) await this.#write(this.#batch());
+    while (this.#pending.size && performance.now() < until) await this.#write(this.#batch());
   }
 
   #schedule(delayMs: number): void {

@@ -85,9 +85,9 @@ export class Child {
   }
 
   /** Asks the child to end; kills it when it does not. */
-  async stop(reason: string, graceMs: number): Promise<void> {
+  async stop(reason: string, graceMs: number, handOverMs = 0): Promise<void> {
     if (!this.alive) return;
-    this.send({type: 'stop', reason});
+    this.send({type: 'stop', reason, handOverMs});
     const timer = setTimeout(() => this.#process.kill('SIGKILL'), graceMs);
     await this.exited;
     clearTimeout(timer);

@@ -11,6 +11,8 @@ import {type FromChild, usage} from './ipc.ts';
 import {plainRequest} from './plain-request.ts';
 
 const STOP_GRACE_MS = 10_000;
+/** Within that, clients leave no faster than another server can take them up. */
+const HAND_OVER_MS = 6000;
 
 /**
  * Owns the child processes: one replicator and N sync workers. Passes versions on, hands upgraded sockets to the worker
@@ -89,7 +91,7 @@ export class Dispatcher {
   /** Clients are sent elsewhere first, then replication ends. */
   async stop(reason: string): Promise<void> {
     this.#stopping = true;
-    await Promise.all(this.#workers.map(worker => worker.stop(reason, STOP_GRACE_MS)));
+    await Promise.all(this.#workers.map(worker => worker.stop(reason, STOP_GRACE_MS, HAND_OVER_MS)));
     await this.#replicator.stop(reason, STOP_GRACE_MS);
   }
 

@@ -14,7 +14,8 @@ export type ToChild =
   | {readonly type: 'record'}
   | {readonly type: 'handed-over'}
   | {readonly type: 'inspect'; readonly id: number}
-  | {readonly type: 'stop'; readonly reason: string};
+  /** `handOverMs`: how long clients may be sent elsewhere one group after the other; 0: at once. */
+  | {readonly type: 'stop'; readonly reason: string; readonly handOverMs: number};
 
 /** Messages from a child to the dispatcher. */
 export type FromChild =

@@ -163,6 +163,10 @@ export class ClientGroup {
     this.wake();
   }
 
+  graphs(): Iterable<QueryGraph> {
+    return this.#rows.graphs.values();
+  }
+
   /** Ends the group, with an error for its clients or with a plain close. */
   end(error: ProtocolError | null): void {
     if (this.ended) return;
