@@ -43,10 +43,6 @@ export const recordFixture = async (
   signal: AbortSignal,
 ): Promise<number> => {
   refuseOld(flags.out);
-  if (flags.redact && flags.server !== undefined)
-    throw new FixtureUnusable(
-      'A recording of a server cannot be redacted yet; record its --upstream instead.',
-    );
   if (!flags.redact) {
     await record(flags.out, flags, output, signal);
     return replayFixtures([flags.out], {bless: true, diff: false}, output);
@@ -69,8 +65,8 @@ export const redactRecording = async (
 ): Promise<number> => {
   refuseOld(to);
   const fixture = readFixture(from);
-  if (fixture.case.kind !== 'wal' || fixture.case.snapshot === 'replica')
-    throw new FixtureUnusable(`${from} is no recording of a PostgreSQL; only those are redacted.`);
+  if (fixture.case.kind !== 'wal')
+    throw new FixtureUnusable(`${from} is no recording; only those are redacted.`);
   await redactFixture({...fixture, case: fixture.case}, to);
   return replayFixtures([to], {bless: true, diff: false}, output);
 };

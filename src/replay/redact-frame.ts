@@ -1,26 +1,44 @@
 import {PgoutputDecoder} from '../pgoutput/decode.ts';
-import type {Relation, Tuple} from '../pgoutput/messages.ts';
+import type {LogicalMessage, Relation, Tuple} from '../pgoutput/messages.ts';
 
-const XLOG_HEADER_BYTES = 25;
 const XLOG_DATA = 0x77; // w
-const MESSAGE = 0x4d; // M
+const XLOG_HEADER_BYTES = 25;
 
-/** What a text of a column becomes. */
-export type MapText = (relation: Relation, column: number, text: string) => string;
+export interface FrameMaps {
+  /** What a text of a column becomes. */
+  readonly text: (relation: Relation, column: number, text: string) => string;
+  /** What the announcement of a schema becomes. */
+  readonly schema: (message: unknown) => unknown;
+}
 
 /**
- * Rewrites the values in frames of one recording, in order; all else stays as it came. Frames of
- * `pg_logical_emit_message` hold anything and give null. @throws StreamUndecodable.
+ * Rewrites the values in frames of one recording, in order; all else stays as it came. Messages that announce no schema
+ * hold anything and give null. @throws StreamUndecodable.
  */
 export class FrameRewriter {
   readonly #decoder = new PgoutputDecoder();
+  readonly #maps: FrameMaps;
 
-  rewrite(frame: Buffer, map: MapText): Buffer | null {
-    if (frame[0] === XLOG_DATA && frame[XLOG_HEADER_BYTES] === MESSAGE) return null;
+  constructor(maps: FrameMaps) {
+    this.#maps = maps;
+  }
+
+  /** What a frame announces, if it does announce a schema. */
+  static schemaMessage(frame: Buffer): unknown {
+    if (frame[0] !== XLOG_DATA || frame[XLOG_HEADER_BYTES] !== 0x4d /* M */) return null;
+    const message = new PgoutputDecoder().decode(frame);
+    return message?.tag === 'message' ? announcementOf(message) : null;
+  }
+
+  rewrite(frame: Buffer): Buffer | null {
     const message = this.#decoder.decode(frame);
+    if (message?.tag === 'message') return this.#message(frame, message);
+    // A message outside of transactions counts for its position alone, but it has a content.
+    if (message?.tag === 'keepalive' && frame[0] === XLOG_DATA) return null;
     if (message?.tag !== 'change' || message.change.tag === 'truncate') return frame;
     const {change} = message;
-    const tuple = (values: Tuple) => encodeTuple(values, (i, text) => map(change.relation, i, text));
+    const tuple = (values: Tuple) =>
+      encodeTuple(values, (i, text) => this.#maps.text(change.relation, i, text));
     // Tag and relation, then the marker of what follows: K or O before an old row, N before a new one.
     const head = frame.subarray(0, XLOG_HEADER_BYTES + 5);
     const marker = frame.subarray(XLOG_HEADER_BYTES + 5, XLOG_HEADER_BYTES + 6);
@@ -35,7 +53,27 @@ export class FrameRewriter {
           : Buffer.concat([head, marker, tuple(change.new)]);
     }
   }
+
+  #message(frame: Buffer, message: LogicalMessage): Buffer | null {
+    const announcement = announcementOf(message);
+    if (!announcement) return null;
+    const content = Buffer.from(JSON.stringify(this.#maps.schema(announcement)));
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(content.length);
+    // Tag, flags and position; then the prefix with its end.
+    const head = frame.subarray(0, XLOG_HEADER_BYTES + 10);
+    return Buffer.concat([head, Buffer.from(`${message.prefix}\0`), length, content]);
+  }
 }
+
+const announcementOf = ({prefix, content}: LogicalMessage): unknown => {
+  if (!prefix.endsWith('/ddl')) return null;
+  try {
+    return JSON.parse(content.toString());
+  } catch {
+    return null;
+  }
+};
 
 const encodeTuple = (values: Tuple, map: (column: number, text: string) => string): Buffer => {
   const count = Buffer.alloc(2);

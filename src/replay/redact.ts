@@ -1,12 +1,16 @@
 import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {liteTableName, type PublishedColumn, type PublishedSchema} from '../pg/published-schema.ts';
-import {codecFor, isArrayType, isEnumType} from '../pg/types.ts';
+import type {PublishedSchema} from '../pg/published-schema.ts';
 import {parseSnapshotRow} from './build-replica.ts';
+import {ColumnStrings, redactSchema} from './column-strings.ts';
+import {type CopiedValue, parseReplicaLine} from './copy-replica.ts';
+import {asidesOf} from './first-replica.ts';
 import {
+  ASIDES_FILE,
   CASE_FILE,
   type Fixture,
+  REPLICA_FILE,
   ROWS_FILE,
   readSchema,
   SCHEMA_FILE,
@@ -14,109 +18,142 @@ import {
   type WalCase,
 } from './fixture.ts';
 import {LineWriter, readJsonLines} from './lines.ts';
-import {mapStrings, type Strings, type Word} from './map-strings.ts';
+import {mapStrings, type Word} from './map-strings.ts';
 import {Pseudonyms} from './pseudonyms.ts';
 import {frameLine, readRecording} from './recording.ts';
-import {FrameRewriter, type MapText} from './redact-frame.ts';
+import {FrameRewriter} from './redact-frame.ts';
+import {mapStored, ReplicaRewriter} from './redact-replica.ts';
+
+/** Takes the lines of a rewritten file. */
+type Sink = (file: string, line: string) => void;
 
 /**
  * Writes a copy of a WAL fixture without expectations in which every string is replaced (`fixtures/README.md` says what
- * is kept). Two passes over the files; memory is bounded. @throws FixtureUnusable, StreamUndecodable.
+ * is kept). Three passes over the files: for schemas, for strings, and to write; memory is bounded.
+ * @throws FixtureUnusable, StreamUndecodable.
  */
 export const redactFixture = async (from: Fixture<WalCase>, dir: string): Promise<void> => {
   const work = mkdtempSync(join(tmpdir(), 'zs-redact-'));
   const names = new Pseudonyms(join(work, 'words.db'));
+  const files = new Map<string, LineWriter>();
   try {
-    const schema = readSchema(from.dir);
-    await rewrite(from, schema, word => {
+    const strings = new ColumnStrings();
+    for await (const schema of schemasOf(from)) strings.learn(schema);
+    await rewrite(from, strings, word => {
       names.collect(word);
       return word;
     });
     names.seal();
     mkdirSync(dir, {recursive: true});
-    using rows = new LineWriter(join(dir, ROWS_FILE));
-    using wal = new LineWriter(join(dir, WAL_FILE));
-    await rewrite(from, schema, word => names.of(word), {
-      row: row => rows.write(JSON.stringify(row)),
-      frame: frame => wal.write(frameLine(frame)),
-    });
+    await rewrite(
+      from,
+      strings,
+      word => names.of(word),
+      (file, line) => {
+        const writer = files.get(file) ?? new LineWriter(join(dir, file));
+        files.set(file, writer);
+        writer.write(line);
+      },
+    );
+    // A recording may lack any of them, and a replay none.
+    for (const file of from.case.snapshot === 'replica' ? [WAL_FILE] : [ROWS_FILE, WAL_FILE])
+      if (!files.has(file)) writeFileSync(join(dir, file), '');
     const facts: WalCase = {...from.case, redacted: true};
     writeFileSync(join(dir, CASE_FILE), `${JSON.stringify(facts, null, 2)}\n`);
-    writeFileSync(join(dir, SCHEMA_FILE), `${JSON.stringify(withoutLiterals(schema), null, 2)}\n`);
   } finally {
+    for (const writer of files.values()) writer.close();
     names.close();
     rmSync(work, {recursive: true, force: true});
   }
 };
 
-const rewrite = async (
-  from: Fixture<WalCase>,
-  schema: PublishedSchema,
-  word: Word,
-  out?: {readonly row: (row: object) => void; readonly frame: (frame: Buffer) => void},
-): Promise<void> => {
-  const kinds = new Kinds(schema);
-  for await (const {table, row} of readJsonLines(join(from.dir, ROWS_FILE), parseSnapshotRow)) {
-    const columns = kinds.ofTable(table);
-    const mapped = row.map((text, i) =>
-      text === null ? null : mapStrings(columns[i] ?? 'text', text, word),
-    );
-    out?.row({table, row: mapped});
-  }
-  const frames = new FrameRewriter();
-  const map: MapText = (relation, i, text) =>
-    mapStrings(kinds.ofColumn(liteTableName(relation), relation.columns[i]!), text, word);
-  for await (const group of readRecording(join(from.dir, WAL_FILE)))
+type Tables = Pick<PublishedSchema, 'tables'>;
+
+/** Every schema that a recording carries. */
+async function* schemasOf({dir, case: facts}: Fixture<WalCase>): AsyncGenerator<Tables> {
+  if (facts.snapshot === 'replica') {
+    for await (const line of readJsonLines(join(dir, REPLICA_FILE), parseReplicaLine))
+      if ('into' in line && line.into === '_zero.publishedSchema')
+        yield* tablesIn(JSON.parse(String(line.values.find(value => typeof value === 'string'))));
+  } else yield readSchema(dir);
+  for await (const group of readRecording(join(dir, WAL_FILE)))
     for (const frame of group) {
-      const rewritten = frames.rewrite(frame, map);
-      if (rewritten) out?.frame(rewritten);
+      const message = FrameRewriter.schemaMessage(frame);
+      if (message) yield* tablesIn(message);
     }
-};
-
-/** Where strings are in the columns of each table. */
-class Kinds {
-  readonly #tables: ReadonlyMap<string, readonly PublishedColumn[]>;
-
-  constructor(schema: PublishedSchema) {
-    this.#tables = new Map(schema.tables.map(table => [liteTableName(table), table.columns]));
-  }
-
-  ofTable(table: string): readonly Strings[] {
-    return (this.#tables.get(table) ?? []).map(stringsOf);
-  }
-
-  /** Columns that came after the snapshot are known by their type's number alone. */
-  ofColumn(table: string, column: {readonly name: string; readonly typeOid: number}): Strings {
-    const known = this.#tables.get(table)?.find(({name}) => name === column.name);
-    if (known?.typeOid === column.typeOid) return stringsOf(known);
-    if (KEPT_OIDS.has(column.typeOid)) return 'none';
-    return JSON_OIDS.has(column.typeOid) ? 'json' : 'text';
-  }
+  const asides = asidesOf(dir);
+  if (asides) for await (const line of readJsonLines(asides, value => value)) yield* tablesIn(line);
 }
 
-/** bool, int8, int2, int4, float4, float8, date, time, timestamp, timestamptz, timetz, numeric. */
-const KEPT_OIDS = new Set([16, 20, 21, 23, 700, 701, 1082, 1083, 1114, 1184, 1266, 1700]);
-const JSON_OIDS = new Set([114, 3802]);
+/** Objects with published tables anywhere in a JSON value. */
+function* tablesIn(value: unknown): Generator<Tables> {
+  if (value === null || typeof value !== 'object') return;
+  const {tables} = value as {tables?: unknown};
+  if (Array.isArray(tables) && tables.every(table => Array.isArray((table as {columns?: unknown}).columns)))
+    yield value as Tables;
+  for (const field of Object.values(value)) if (field && typeof field === 'object') yield* tablesIn(field);
+}
 
-/** Labels of enums are names of the schema; numbers, booleans and times are kept; what is unknown counts as text. */
-const stringsOf = (column: PublishedColumn): Strings => {
-  const base = column.dataType.replaceAll('[]', '');
-  // Arrays of boxes alone are separated by something else than commas; they hold numbers.
-  if (isEnumType(column) || base === 'box') return 'none';
-  const {zqlType} = codecFor({...column, dataType: base, typeClass: column.elementClass ?? column.typeClass});
-  const kept = zqlType === 'number' || zqlType === 'boolean';
-  if (isArrayType(column)) return kept ? 'none' : {arrayOf: zqlType === 'json' ? 'json' : 'text'};
-  if (kept) return 'none';
-  if (base === 'bytea') return 'bytea';
-  return zqlType === 'json' ? 'json' : 'text';
+const rewrite = async (
+  from: Fixture<WalCase>,
+  strings: ColumnStrings,
+  word: Word,
+  out: Sink = () => {},
+): Promise<void> => {
+  const {dir} = from;
+  if (from.case.snapshot === 'replica') await rewriteReplica(dir, strings, word, out);
+  else await rewriteSnapshot(dir, strings, word, out);
+  const frames = new FrameRewriter({
+    text: (relation, i, text) =>
+      mapStrings(strings.ofRelation(relation.oid, relation.columns[i]!), text, word),
+    schema: message => redactSchema(message, word),
+  });
+  for await (const group of readRecording(join(dir, WAL_FILE)))
+    for (const frame of group) {
+      const rewritten = frames.rewrite(frame);
+      if (rewritten) out(WAL_FILE, frameLine(rewritten));
+    }
+  const asides = asidesOf(dir);
+  if (asides)
+    for await (const line of readJsonLines(asides, value => value as AsideJson))
+      out(ASIDES_FILE, JSON.stringify(rewriteAside(line, strings, word)));
 };
 
-/** Defaults and row filters may quote values; a replay needs neither. */
-const withoutLiterals = (schema: PublishedSchema): PublishedSchema => ({
-  ...schema,
-  tables: schema.tables.map(table => ({
-    ...table,
-    columns: table.columns.map(column => ({...column, dflt: null, missing: null})),
-    publications: Object.fromEntries(Object.keys(table.publications).map(name => [name, {rowFilter: null}])),
-  })),
-});
+const rewriteReplica = async (dir: string, strings: ColumnStrings, word: Word, out: Sink) => {
+  const replica = new ReplicaRewriter(strings, word);
+  try {
+    for await (const line of readJsonLines(join(dir, REPLICA_FILE), parseReplicaLine))
+      out(REPLICA_FILE, JSON.stringify(replica.rewrite(line)));
+  } finally {
+    replica.close();
+  }
+};
+
+const rewriteSnapshot = async (dir: string, strings: ColumnStrings, word: Word, out: Sink) => {
+  const schema = readSchema(dir);
+  out(SCHEMA_FILE, JSON.stringify(redactSchema(schema, word), null, 2));
+  const columns = new Map(
+    schema.tables.map(table => [
+      table.schema === 'public' ? table.name : `${table.schema}.${table.name}`,
+      table.columns.map(column => strings.ofRelation(table.oid, column)),
+    ]),
+  );
+  for await (const {table, row} of readJsonLines(join(dir, ROWS_FILE), parseSnapshotRow)) {
+    const mapped = row.map((text, i) =>
+      text === null ? null : mapStrings(columns.get(table)?.[i] ?? 'text', text, word),
+    );
+    out(ROWS_FILE, JSON.stringify({table, row: mapped}));
+  }
+};
+
+interface AsideJson {
+  readonly aside?: {readonly oid?: number; readonly columns?: string[]; readonly rows?: CopiedValue[][]};
+}
+
+const rewriteAside = (line: AsideJson, strings: ColumnStrings, word: Word): unknown => {
+  const {aside} = line;
+  if (!aside?.rows) return redactSchema(line, word);
+  const kinds = (aside.columns ?? []).map(column => strings.ofOid(aside.oid ?? 0, column));
+  const rows = aside.rows.map(row => row.map((value, i) => mapStored(kinds[i] ?? 'text', value, word)));
+  return {...line, aside: {...aside, rows}};
+};

@@ -8,6 +8,7 @@ import {arrayToJson} from '../../src/pg/array-text.ts';
 import {mapStrings} from '../../src/replay/map-strings.ts';
 import {Pseudonyms} from '../../src/replay/pseudonyms.ts';
 import {openReader} from '../../src/replica/open.ts';
+import {startDaemon} from '../helpers/daemon.ts';
 import {createDatabase} from '../helpers/postgres.ts';
 import {fixtureReplay} from './io.ts';
 
@@ -43,6 +44,8 @@ test.each([
   'names-pg18',
   'large-transaction-pg18',
   'truncate-and-key-change-pg18',
+  'ddl-pg18',
+  'filters-pg15',
 ])('%s replays to the same shape when it is redacted', async name => {
   const from = `fixtures/wal/${name}`;
   const to = join(root, name);
@@ -121,6 +124,38 @@ test('no string is left, also with --redact while recording', async () => {
   const all = contents(dir);
   expect(all).not.toMatch(/topsecret|aaaaaaaa|746f70736563726574/);
   for (const kept of ['gloomy', '815', '4711', 'key', '"redacted": true']) expect(all).toContain(kept);
+});
+
+test('no string is left of a running server either, nor of what reached it beside the stream', async () => {
+  await using db = await createDatabase(`
+    CREATE TABLE t (id uuid PRIMARY KEY, v text DEFAULT 'topsecret0', j jsonb, a text[], b bytea, n int);
+    INSERT INTO t VALUES ('aaaaaaaa-0000-4000-8000-000000000001', 'topsecret2', '{"key": ["topsecret3", 4711]}', '{topsecret4,NULL}', 'topsecret5', 815)`);
+  await using daemon = await startDaemon({upstream: db.url, appID: db.appID});
+  const dir = join(root, 'server');
+  // Before the recording: what is in the replica's own tables.
+  await db.query(`UPDATE t SET id = 'aaaaaaaa-0000-4000-8000-000000000002', v = 'topsecret6'`);
+  await db.query(`ALTER TABLE t ADD COLUMN early text NOT NULL DEFAULT 'topsecret7'`);
+  const recording = fixtureReplay(
+    ...['record', '--redact', '--server', daemon.url, '--out', dir, '--max-bytes', '60000'],
+  );
+  let ended = false;
+  void recording.finally(() => {
+    ended = true;
+  });
+  for (let i = 0; !ended; i++) {
+    await db.query(
+      `INSERT INTO t VALUES (gen_random_uuid(), 'topsecret${i}', '"topsecret"', '{topsecret}', 'topsecret')`,
+    );
+    if (i === 5) await db.query(`ALTER TABLE t ADD COLUMN late text DEFAULT 'topsecret8'`);
+    if (i === 8)
+      await db.query(`ALTER TABLE t ADD COLUMN filled text DEFAULT 'topsecret' || gen_random_uuid()`);
+  }
+  const {code, out} = await recording;
+  expect(code, out).toBe(0);
+  const all = contents(dir);
+  expect(all).not.toMatch(/topsecret|aaaaaaaa|746f70736563726574/);
+  for (const kept of ['815', '4711', 'key', '"redacted": true', '"early"']) expect(all).toContain(kept);
+  expect(readFileSync(join(dir, 'expect.log.ndjson'), 'utf8')).not.toContain('"fault"');
 });
 
 describe('strings within values', () => {
