@@ -8,8 +8,8 @@ export const isFree = (port: number): Promise<boolean> =>
     probe.listen({port, host: '127.0.0.1'}, () => probe.close(() => resolve(true)));
   });
 
-/** The first free port from `first` on; null if twenty in a row are taken. */
-export const nextFreePort = async (first: number): Promise<number | null> => {
-  for (let port = first; port < Math.min(first + 20, 65_536); port++) if (await isFree(port)) return port;
+/** The first free port from `first` up to, not including, `end`; null if there is none. */
+export const nextFreePort = async (first: number, end: number): Promise<number | null> => {
+  for (let port = first; port < Math.min(end, 65_536); port++) if (await isFree(port)) return port;
   return null;
 };

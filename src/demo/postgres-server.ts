@@ -14,6 +14,7 @@ export interface PostgresServer {
 }
 
 const START_MS = 60_000;
+const REFUSAL_MS = 3000;
 const STOP_MS = 15_000;
 const LOG_BYTES = 5 * 1024 * 1024;
 
@@ -29,12 +30,15 @@ const SETTINGS = {
   log_replication_commands: 'off',
 } as const;
 
-/** Starts PostgreSQL on `folder`'s data and waits until it answers. @throws DevelopmentImpossible with the end of its log. */
+/**
+ * Starts PostgreSQL on `folder`'s data and waits until it answers. @returns null if the port was taken meanwhile.
+ * @throws DevelopmentImpossible with the end of its log.
+ */
 export const startPostgres = async (
   folder: DevFolder,
   programs: PostgresPrograms,
   options: {readonly port: number; readonly password: string},
-): Promise<PostgresServer> => {
+): Promise<PostgresServer | null> => {
   const log = openLog(folder.log);
   const from = sizeOf(folder.log);
   const command = [
@@ -54,34 +58,35 @@ export const startPostgres = async (
   });
   const url = `postgres://postgres:${options.password}@127.0.0.1:${options.port}/postgres`;
   const startedAt = Date.now();
-  while (!(await answers(url))) {
-    if (!ended && Date.now() - startedAt < START_MS) {
-      await new Promise(resolve => setTimeout(resolve, 30));
-      continue;
-    }
-    await stop(child, exited);
-    throw new DevelopmentImpossible(
-      `PostgreSQL did not start. The end of ${folder.log}:\n${endOfLog(folder.log, from)}`,
-    );
+  let refusedAt: number | null = null;
+  for (;;) {
+    const answer = await ask(url);
+    if (answer === 'welcome') return {port: options.port, exited, stop: () => stop(child, exited)};
+    // Another server answers, or ours does with another password: which of them shows when ours has come to its port.
+    if (answer === 'refused') refusedAt ??= Date.now();
+    if (ended || late(startedAt, START_MS) || (refusedAt !== null && late(refusedAt, REFUSAL_MS))) break;
+    await new Promise(resolve => setTimeout(resolve, 30));
   }
-  return {port: options.port, exited, stop: () => stop(child, exited)};
+  await stop(child, exited);
+  const said = endOfLog(folder.log, from);
+  if (/could not bind/.test(said)) return null;
+  throw new DevelopmentImpossible(
+    refusedAt === null
+      ? `PostgreSQL did not start. The end of ${folder.log}:\n${said}\n  If its data is damaged, begin anew with zerostream dev --reset.`
+      : 'PostgreSQL refuses the password that its data was made with. Begin anew with zerostream dev --reset.',
+  );
 };
 
-const answers = async (url: string): Promise<boolean> => {
+const late = (since: number, ms: number): boolean => Date.now() - since > ms;
+
+const ask = async (url: string): Promise<'welcome' | 'refused' | 'silent'> => {
   const client = new pg.Client({connectionString: url, connectionTimeoutMillis: 5000});
   client.on('error', () => {});
   try {
     await client.connect();
-    return true;
+    return 'welcome';
   } catch (error) {
-    // Refused for another reason than being not ready: it will not change.
-    const {code} = error as {code?: string};
-    if (code === '28P01')
-      throw new DevelopmentImpossible(
-        'PostgreSQL refuses the password that its data folder was made with. Begin anew with zerostream dev --reset.',
-        {cause: error},
-      );
-    return false;
+    return (error as {code?: string}).code === '28P01' ? 'refused' : 'silent';
   } finally {
     await client.end().catch(() => {});
   }

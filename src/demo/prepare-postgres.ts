@@ -5,12 +5,13 @@ import {type Cluster, clusterProblem, initCluster, readCluster, writeCluster} fr
 import {type DevFolder, removeReplica, setAside} from './dev-folder.ts';
 import {isFree, nextFreePort} from './free-port.ts';
 import {SHARED_BY_ROOT} from './identity.ts';
-import {runnablePrograms} from './postgres-programs.ts';
+import {type PostgresPrograms, runnablePrograms} from './postgres-programs.ts';
 import {type PostgresServer, startPostgres} from './postgres-server.ts';
 import type {Say} from './say.ts';
 
 /** Where PostgreSQL listens unless told otherwise or in use: far from 5432, where people have one of their own. */
 const FIRST_PORT = 5848;
+const PORTS = 30;
 
 export interface PreparedPostgres {
   readonly server: PostgresServer;
@@ -51,33 +52,41 @@ export const preparePostgres = async (
         `PostgreSQL ${programs.major} made in ${shortPath(folder.data)}: nothing is installed, and removing it leaves nothing`,
     );
   }
-  const port = await choosePort(cluster, wantedPort, say);
   const {password} = cluster;
   const server = await say.step(
     'starting PostgreSQL',
-    () => startPostgres(folder, programs, {port, password}),
-    () =>
+    () => startSomewhere(folder, programs, cluster, wantedPort),
+    ({port}) =>
       `PostgreSQL listens on 127.0.0.1:${port}, with wal_level=logical, so that its changes can be followed`,
   );
+  const {port} = server;
+  if (cluster.port !== null && cluster.port !== port && wantedPort === undefined)
+    say.line(`! Port ${cluster.port}, where it was before, is in use by another program.`);
   if (cluster.port !== port) await writeCluster(folder.data, {password, port});
   return {server, password};
 };
 
-const choosePort = async (cluster: Cluster, wanted: number | undefined, say: Say): Promise<number> => {
-  if (wanted !== undefined) {
-    if (await isFree(wanted)) return wanted;
-    throw new DevelopmentImpossible(
-      `Port ${wanted} is in use by another program, so PostgreSQL cannot listen there. Choose another with --postgres-port, or leave it out and a free one is found.`,
-    );
+/** At the port that was asked for, or at the first one that can be had. */
+const startSomewhere = async (
+  folder: DevFolder,
+  programs: PostgresPrograms,
+  {port: before, password}: Cluster,
+  wanted: number | undefined,
+): Promise<PostgresServer> => {
+  let port: number | null = wanted ?? before ?? FIRST_PORT;
+  const first = port;
+  while (port !== null) {
+    const server = (await isFree(port)) ? await startPostgres(folder, programs, {port, password}) : null;
+    if (server) return server;
+    if (wanted !== undefined)
+      throw new DevelopmentImpossible(
+        `Port ${wanted} is in use by another program, so PostgreSQL cannot listen there. Choose another with --postgres-port, or leave it out and a free one is found.`,
+      );
+    port = await nextFreePort(port + 1, first + PORTS);
   }
-  const first = cluster.port ?? FIRST_PORT;
-  const port = await nextFreePort(first);
-  if (port === null)
-    throw new DevelopmentImpossible(
-      `The ports from ${first} to ${first + 19} are all in use. Choose one for PostgreSQL with --postgres-port.`,
-    );
-  if (port !== first) say.line(`! Port ${first} is in use by another program; PostgreSQL takes ${port}.`);
-  return port;
+  throw new DevelopmentImpossible(
+    `The ports from ${first} to ${first + PORTS - 1} are all in use. Choose one for PostgreSQL with --postgres-port.`,
+  );
 };
 
 const shortPath = (data: string): string => (basename(join(data, '..')) === '.zero' ? '.zero/pg' : data);

@@ -129,7 +129,7 @@ describe('a folder of development mode', {timeout: 180_000}, () => {
     const port = Number(new URL(url).port);
     const other = await occupy(port);
     await start();
-    expect(dev!.output()).toContain(`Port ${port} is in use by another program`);
+    expect(dev!.output()).toContain(`Port ${port}, where it was before, is in use`);
     expect(dev!.connectionString()).not.toBe(url);
     expect(await animals(dev!)).toBe(1);
     other.close();
