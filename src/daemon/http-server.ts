@@ -23,6 +23,8 @@ export interface HttpDeps {
   readonly upgrade: (request: IncomingMessage, socket: Socket, head: Buffer) => void;
   /** A recorder with the admin's password asks for the stream. */
   readonly record: (socket: Socket) => void;
+  /** Whether the WebSocket's page may speak with us; without it, every one may. */
+  readonly admits?: ((request: IncomingMessage) => boolean) | undefined;
   /** Serves other paths, as development mode does its page; returns false if it does not know one. */
   readonly page?: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
 }
@@ -37,7 +39,8 @@ export const createHttpServer = (deps: HttpDeps): Server => {
   server.on('upgrade', (request, socket, head) => {
     // From here on nobody else listens, and an error without a listener would end the process.
     socket.on('error', () => socket.destroy());
-    if (requestUrl(request.url ?? '/')?.pathname !== RECORD_PATH)
+    if (deps.admits && !deps.admits(request)) socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    else if (requestUrl(request.url ?? '/')?.pathname !== RECORD_PATH)
       deps.upgrade(request, socket as Socket, head);
     else if (request.headers.upgrade !== RECORD_PROTOCOL) socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
     else if (hasPassword(deps, request)) deps.record(socket as Socket);

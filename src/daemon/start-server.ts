@@ -16,6 +16,8 @@ export interface ServerOptions {
   readonly remarks: readonly {readonly level: 'warn' | 'info'; readonly text: string}[];
   /** Serves other paths, as development mode does its page; returns false if it does not know one. */
   readonly page?: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
+  /** Whether a WebSocket is accepted, judged by its request; without it, every one is. */
+  readonly admits?: ((request: IncomingMessage) => boolean) | undefined;
   /** The address to listen on; without it, every one. */
   readonly host?: string;
 }
@@ -95,6 +97,7 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
       if (dispatcher) dispatcher.record(socket);
       else refuse(socket);
     },
+    admits: options.admits,
     page: options.page,
   });
   const port = await listen(server, config.port, options.host);

@@ -9,6 +9,7 @@ import {type DevFolder, emptyDevFolder, openDevFolder} from './dev-folder.ts';
 import type {DevOptions} from './dev-options.ts';
 import {lockFolder} from './folder-lock.ts';
 import {isFree} from './free-port.ts';
+import {isLocalOrigin} from './local-origin.ts';
 import {pageServer} from './page-server.ts';
 import {prepareDatabase} from './prepare-database.ts';
 import {type PreparedPostgres, preparePostgres} from './prepare-postgres.ts';
@@ -87,6 +88,7 @@ const serve = async (
     version: VERSION,
     remarks: warnings.map(text => ({level: 'warn' as const, text})),
     host: '127.0.0.1',
+    admits: isLocalOrigin,
     page: pageServer({
       facts: async () => ({
         version: VERSION,

@@ -3,6 +3,7 @@ import {createServer, type Server} from 'node:net';
 import {join} from 'node:path';
 import pg from 'pg';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {WebSocket} from 'ws';
 import {openDevFolder} from '../../src/demo/dev-folder.ts';
 import {preparePostgres} from '../../src/demo/prepare-postgres.ts';
 import {createSay} from '../../src/demo/say.ts';
@@ -108,6 +109,22 @@ describe('a folder of development mode', {timeout: 180_000}, () => {
 
   test('a second one in the folder is told of the first', async () => {
     expect(await refused()).toContain('Another zerostream already runs in this folder');
+  });
+
+  test('a page of another site is not let in', async () => {
+    const open = (origin: string) =>
+      new Promise<number | string>(resolve => {
+        const socket = new WebSocket(`ws://127.0.0.1:${dev!.port}/sync/v51/connect`, {origin});
+        socket.once('unexpected-response', (_, response) => resolve(response.statusCode ?? 0));
+        socket.once('error', error => resolve(error.message));
+        socket.once('open', () => {
+          socket.close();
+          resolve('open');
+        });
+      });
+    for (const origin of ['https://elsewhere.example', 'https://localhost.elsewhere.example', 'null'])
+      expect(await open(origin)).toBe(403);
+    expect(await open('http://localhost:5173')).toBe('open');
   });
 
   test('psql connects as an owner who is no superuser', async () => {
