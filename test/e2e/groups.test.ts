@@ -221,6 +221,8 @@ test('rows of a returning group are not read when they are still the same, and a
   }
   // Now a row came: the digests differ, and the stored rows decide.
   await db.query(`INSERT INTO item VALUES ($1 || '-3', $1, 3)`, [grp]);
+  await using witness = await open(want(put('q')));
+  await witness.until(() => values(witness).includes(3), 'the new row has reached the server');
   await using c = await returning();
   await c.until(() => values(c).includes(3), 'the new row is there');
   expect(c.store.table('item').map(({id}) => id)).toEqual(
