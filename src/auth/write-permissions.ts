@@ -55,7 +55,10 @@ export class WritePermissions {
     return rowCount ? 'update' : 'insert';
   }
 
-  /** True if every policy that the operation meets in this phase lets it through. A row that is not there harms nobody. */
+  /**
+   * True if every policy that the operation meets in this phase lets it through. A row that is not there harms nobody,
+   * but one that was inserted must be found: a trigger may have put it elsewhere.
+   */
   async allows(
     client: Queryable,
     op: CrudOp,
@@ -71,7 +74,7 @@ export class WritePermissions {
       text: `SELECT (${test.rule}) IS TRUE AS allowed ${test.row}`,
       values: test.values,
     });
-    return rows.every(({allowed}) => allowed);
+    return rows.every(({allowed}) => allowed) && (kind !== 'insert' || rows.length > 0);
   }
 
   /** The same as a statement that fails (division by zero) where `allows` is false; null if there is nothing to test. */
@@ -85,10 +88,12 @@ export class WritePermissions {
   ): Promise<Statement | 'denied' | null> {
     const test = await this.#test(client, op, kind, phase, permissions, claims);
     if (test === 'denied' || !test) return test;
-    return {
-      text: `SELECT 1 / (CASE WHEN (${test.rule}) IS TRUE THEN 1 ELSE 0 END) ${test.row}`,
-      values: test.values,
-    };
+    const {rule, row, values} = test;
+    const text =
+      kind === 'insert'
+        ? `SELECT 1 / count(*) ${row} AND (${rule}) IS TRUE`
+        : `SELECT 1 / (CASE WHEN (${rule}) IS TRUE THEN 1 ELSE 0 END) ${row}`;
+    return {text, values};
   }
 
   async #test(

@@ -10,8 +10,7 @@ export const crudStatement = (op: CrudOp, table: UpstreamTable): Statement | nul
   const params = new Params(table);
   const key = op.primaryKey.map(ident).join(', ');
   const columns = Object.keys(op.value).filter(name => op.value[name] !== undefined);
-  for (const name of op.primaryKey)
-    if (!columns.includes(name)) throw new BadMutation(`A value for key column '${name}' is missing.`);
+  for (const name of op.primaryKey) checkKeyValue(name, op.value[name]);
   // Assigning key columns would take a row lock that blocks inserts referring to the row.
   const assigned = columns.filter(name => !op.primaryKey.includes(name));
   switch (op.op) {
@@ -36,6 +35,12 @@ export const crudStatement = (op: CrudOp, table: UpstreamTable): Statement | nul
   }
 };
 
+/** Nothing is found by NULL: a rule that looks for the row would find none, and let anything pass. @throws BadMutation */
+const checkKeyValue = (name: string, value: CrudOp['value'][string] | undefined): void => {
+  if (!['string', 'number', 'boolean'].includes(typeof value))
+    throw new BadMutation(`A value for key column '${name}' is missing.`);
+};
+
 /** Collects parameters of a table's columns, each cast to its column's type. */
 export class Params {
   readonly values: (string | null)[] = [];
@@ -57,7 +62,12 @@ export class Params {
 }
 
 export const whereKey = (op: CrudOp, params: Params, alias = ''): string =>
-  op.primaryKey.map(name => `${alias}${ident(name)} = ${params.add(name, op.value[name])}`).join(' AND ');
+  op.primaryKey
+    .map(name => {
+      checkKeyValue(name, op.value[name]);
+      return `${alias}${ident(name)} = ${params.add(name, op.value[name])}`;
+    })
+    .join(' AND ');
 
 /** Equal for operations on the same row, as far as their keys are written alike. */
 export const rowKey = (op: CrudOp): string =>

@@ -133,6 +133,7 @@ export class MutationExecutor {
   async #alone(request: MutationRequest): Promise<MutationOutcome> {
     let failure: string | null = null;
     let idOnly = false;
+    let fresh = false;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; ) {
       try {
         const transact = () =>
@@ -150,11 +151,13 @@ export class MutationExecutor {
         if (error instanceof Undone) idOnly = true;
         else if (RETRYABLE.has(codeOf(error))) attempt++;
         else if (idOnly || isConnectionLoss(error)) throw error;
-        else {
+        else if (!fresh && mayBeStale(error)) {
+          fresh = true;
+          this.#tables.forget();
+        } else {
           // Whether it was the mutation's fault shows when its id alone can be taken.
           failure = describe(error);
           idOnly = true;
-          this.#tables.forget();
         }
       }
     }
@@ -213,6 +216,10 @@ const codeOf = (error: unknown): string => (error as {code?: string} | null)?.co
 const isConnectionLoss = (error: unknown): boolean =>
   /^(08|57P|ECONN|EPIPE|ETIMEDOUT|EAI_)/.test(codeOf(error)) ||
   /Connection terminated|connection error|timeout exceeded|not queryable/.test(String(error));
+
+/** A table that was altered since its columns were read: a name or a type that does not fit any more. */
+const mayBeStale = (error: unknown): boolean =>
+  error instanceof BadMutation || /^(22|42)/.test(codeOf(error));
 
 /** PostgreSQL's message without its detail, which holds row values. */
 const describe = (error: unknown): string =>

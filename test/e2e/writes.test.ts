@@ -27,6 +27,10 @@ beforeAll(async () => {
     CREATE TABLE closed (id text PRIMARY KEY);
     CREATE TABLE child (id text PRIMARY KEY, parent text REFERENCES t DEFERRABLE INITIALLY IMMEDIATE);
     CREATE TABLE log (id text);
+    CREATE TABLE owned (id text PRIMARY KEY, alias text UNIQUE, owner text NOT NULL);
+    CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id = lower(NEW.id); RETURN NEW; END $$;
+    CREATE TRIGGER moved BEFORE INSERT ON owned FOR EACH ROW EXECUTE FUNCTION move();
+    CREATE TABLE altered (id text PRIMARY KEY, n int);
     CREATE TABLE busy (id text PRIMARY KEY, code text NOT NULL, times int NOT NULL);
     CREATE SEQUENCE attempts;
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -42,6 +46,8 @@ beforeAll(async () => {
       t: {row: anyone},
       child: {row: anyone},
       busy: {row: anyone},
+      altered: {row: anyone},
+      owned: {row: {...anyone, insert: [column('=', 'owner', 'me')]}},
       guarded: {
         row: {
           ...anyone,
@@ -196,6 +202,34 @@ test('a rule sees the row before its own statement, not what another operation o
   ]);
   await client.confirmed(2);
   expect(await rowsOf('guarded', 'order')).toMatchObject([{open: false, n: 1}]);
+});
+
+test('a rule is not passed by a key that finds no row', async () => {
+  using client = connect();
+  await db.query(`INSERT INTO owned VALUES ('mine', 'alias', 'me')`);
+  const insert = (primaryKey: string[], value: object) =>
+    ({op: 'insert', tableName: 'owned', primaryKey, value: value as never}) as const;
+  client.crud(1, [insert(['alias'], {id: 'x1', alias: null, owner: 'you'})]);
+  client.crud(2, [insert(['alias'], {id: 'x2', owner: 'you'})]);
+  client.crud(3, [insert(['id'], {id: 'MOVED', owner: 'you'})]);
+  client.crud(4, [insert(['id'], {id: 'x4', owner: 'you'})]);
+  client.crud(5, [insert(['alias'], {id: 'x5', alias: 'x5', owner: 'you'})]);
+  client.crud(6, [insert(['id'], {id: 'x6', owner: 'me'})]);
+  client.crud(7, [insert(['alias'], {id: 'x7', alias: 'x7', owner: 'me'})]);
+  await client.confirmed(7);
+  const {rows} = await db.query('SELECT id FROM owned ORDER BY id');
+  expect(rows.map(({id}) => id)).toEqual(['mine', 'x6', 'x7']);
+});
+
+test('a table that was altered is written as it is now', async () => {
+  using client = connect();
+  client.crud(1, [{op: 'insert', tableName: 'altered', value: {id: 'before', n: 1}}]);
+  await client.confirmed(1);
+  await db.query('ALTER TABLE altered ALTER n TYPE timestamptz USING now(), ADD more text');
+  using next = connect();
+  next.crud(1, [{op: 'insert', tableName: 'altered', value: {id: 'a', n: 1700000000000, more: 'x'}}]);
+  await until(async () => (await rowsOf('altered', 'a')).length === 1, 'the row is written');
+  expect(await rowsOf('altered', 'a')).toMatchObject([{n: new Date(1700000000000), more: 'x'}]);
 });
 
 test('a mutation that fails takes its id, is reported without row values, and the next one goes on', async () => {
