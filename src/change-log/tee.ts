@@ -23,8 +23,11 @@ export interface TeeOptions {
   readonly floor?: () => Version | null;
 }
 
-/** Writes wait this long for company: under load many transactions share one, and nobody waits for the log itself. */
-const LINGER_MS = 50;
+/**
+ * Writes wait this long for company, so that many transactions share one: nobody waits for the log itself, and for a
+ * transaction alone the log would cost as much as everything else.
+ */
+const LINGER_MS = 500;
 const PURGE_EVERY_MS = 30_000;
 
 /**

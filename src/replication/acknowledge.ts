@@ -7,7 +7,7 @@ import type {Lsn} from '../pg/lsn.ts';
  * `synchronous=NORMAL` does not sync at commit, and what is acknowledged is never sent again (replication.md §3.4).
  */
 export const acknowledge =
-  (walFile: string, acknowledgeUpstream: (lsn: Lsn) => void, everyMs = 250): OperatorFunction<Lsn, Lsn> =>
+  (walFile: string, acknowledgeUpstream: (lsn: Lsn) => void, everyMs = 1000): OperatorFunction<Lsn, Lsn> =>
   (positions: Observable<Lsn>) =>
     positions.pipe(
       scan((highest, lsn) => (lsn > highest ? lsn : highest), 0n as Lsn),
