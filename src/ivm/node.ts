@@ -1,6 +1,7 @@
 import {type Access, PROBE} from '../zql/compile-condition.ts';
 import {emittedChildren, type NodePlan} from '../zql/plan.ts';
-import {compileSuperset, type Predicate} from '../zql/predicate.ts';
+import {compileSuperset, decisiveColumns, type Predicate} from '../zql/predicate.ts';
+import type {RowChange} from './changes.ts';
 import {type NodeRow, NodeSql} from './node-rows.ts';
 import type {RowId} from './row-id.ts';
 import {Window} from './window.ts';
@@ -11,6 +12,8 @@ export interface Node {
   readonly sql: NodeSql;
   /** False only for rows that cannot match, whatever its EXISTS say. */
   readonly mayMatch: Predicate;
+  /** Does a change leave alone whether and where the row matches? */
+  readonly isSteady: (change: RowChange) => boolean;
   readonly exists: readonly Node[];
   /** Children whose rows are synced, in the order of `NodeRow.childKeys`. */
   readonly emitted: readonly Node[];
@@ -61,6 +64,7 @@ export const buildNode = (
     plan,
     sql,
     mayMatch: compileSuperset(plan.where, plan.table),
+    isSteady: steady(decisiveColumns(plan)),
     exists,
     emitted: emittedChildren(plan).map(child => built.get(child)!),
     present: new Map(),
@@ -68,6 +72,11 @@ export const buildNode = (
     window: plan.role === 'root' && plan.limit !== null ? new Window(plan, reserveOf(sql)) : null,
   };
 };
+
+const steady =
+  (columns: readonly string[]) =>
+  ({old, new: now}: RowChange): boolean =>
+    old !== null && now !== null && columns.every(name => old[name] === now[name]);
 
 export function* nodesOf(node: Node): Generator<Node> {
   yield node;

@@ -2,6 +2,7 @@ import type {SqliteValue, TableSpec} from '../replica/table-spec.ts';
 import type {Condition, SimpleCondition} from './ast.ts';
 import {compareValues} from './compare.ts';
 import {likeToRegExp, lowerCase} from './like.ts';
+import type {NodePlan} from './plan.ts';
 
 /** A row as SQLite stores it. */
 export type StoredRow = Readonly<Record<string, SqliteValue>>;
@@ -20,6 +21,23 @@ export const compileSuperset = (condition: Condition | undefined, table: TableSp
   return condition.type === 'and'
     ? row => parts.every(part => part(row))
     : row => parts.some(part => part(row));
+};
+
+/**
+ * Columns of a level's own table on which depends whether a row matches and where it belongs: those of its condition, its
+ * correlation, its order, and those its EXISTS look up. If a change leaves them alone, only the contents of a row change.
+ */
+export const decisiveColumns = (node: NodePlan): readonly string[] => {
+  const columns = new Set<string>(node.childField);
+  for (const child of node.exists) for (const name of child.parentField) columns.add(name);
+  const visit = (condition: Condition | undefined) => {
+    if (!condition || condition.type === 'correlatedSubquery') return;
+    if (condition.type !== 'simple') condition.conditions.forEach(visit);
+    else if (condition.left.type === 'column') columns.add(condition.left.name);
+  };
+  visit(node.where);
+  if (node.limit !== null || node.start) for (const [name] of node.order) columns.add(name);
+  return [...columns];
 };
 
 const stored = (value: unknown): SqliteValue =>

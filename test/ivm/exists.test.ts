@@ -2,6 +2,7 @@ import {expect, test} from 'vitest';
 import {and, child, exists, notExists, or, where} from '../helpers/ast.ts';
 import {del, delKey, Scenario, set} from '../helpers/scenario.ts';
 import type {TestTable} from '../helpers/test-replica.ts';
+import {testRegistry} from '../oracle/run-case.ts';
 
 const comments = child('id', 'issue', {table: 'comment'});
 const withComments = {table: 'issue', where: exists(comments)};
@@ -161,6 +162,27 @@ test('47. one row flips thousands of parents, limited and unlimited', async () =
   expect([all.size, s.ids(some, 'issue')]).toEqual([6001, ['i5997', 'i5998', 'i5999']]);
   s.transact(set('user', {id: 'u', org: 'o'}));
   expect([all.size, some.size]).toEqual([0, 0]);
+});
+
+test('a change of contents alone does not visit the parents, whatever their number', async () => {
+  using s = new Scenario([
+    ...set('user', {id: 'u', org: 'o'}),
+    ...set('issue', ...ids('i', 50).map(id => ({id, owner: 'u'}))),
+  ]);
+  const condition = exists(child('owner', 'id', {table: 'user', where: where('org', '=', 'o')}));
+  const graph = await s.registry.acquire({table: 'issue', where: condition}, {});
+  const recomputed = () => s.registry.inspectGraphs().find(({id}) => id === graph.id)!.recomputed;
+  const strict = testRegistry(s.replica.file, {limits: {parents: 0, touched: 0}});
+  const other = await strict.acquire({table: 'issue', where: condition}, {});
+  s.write(set('user', {id: 'u', org: 'o', name: 'renamed'}));
+  const [diff] = s.registry.advance()!.diffs;
+  expect(diff!.changes.map(({op}) => op)).toEqual(['edit']);
+  expect(strict.advance()!.diffs).toHaveLength(1);
+  expect([recomputed(), strict.inspectGraphs()[0]!.recomputed]).toEqual([0, 0]);
+  s.write(set('user', {id: 'u', org: 'p'}));
+  expect(strict.advance()!.diffs[0]!.changes).toHaveLength(51);
+  expect([strict.inspectGraphs()[0]!.recomputed, other.size]).toEqual([1, 0]);
+  strict.close();
 });
 
 test('48. rows of permission rules decide and are never told, nor what lies below them', async () => {

@@ -125,6 +125,30 @@ test('62. an unsafe integer or broken JSON ends only the queries that would retu
   expect((await open('a')).size).toBe(1);
 });
 
+test('63. a long hydration lets others hydrate and versions pass, and joins them in the end', async () => {
+  using s = new Scenario(set('issue', ...Array.from({length: 5000}, (_, n) => ({id: `i${n}`, n}))));
+  const registry = testRegistry(s.replica.file, {yieldMs: 0});
+  const settled: string[] = [];
+  const slow = registry.acquire({table: 'issue'}, {}).then(graph => {
+    settled.push('slow');
+    return graph;
+  });
+  const quick = registry.acquire(byId('i7'), {}).then(graph => {
+    settled.push('quick');
+    return graph;
+  });
+  const small = await quick;
+  expect(settled).toEqual(['quick']);
+  s.write(set('issue', {id: 'i7', n: -1}), del('issue', 'i9'), set('issue', {id: 'new', n: 1}));
+  expect(registry.advance()!.diffs.map(({graph}) => graph)).toEqual([small]);
+  expect(settled).toEqual(['quick']);
+  const large = await slow;
+  expect([large.size, large.get(small.rows()[0]!.id)]).toEqual([5000, small.rows()[0]]);
+  s.write(del('issue', 'i7'));
+  expect(registry.advance()!.diffs).toHaveLength(2);
+  registry.close();
+});
+
 test('65. a change of very many rows neither resets other graphs nor keeps its own from being right', async () => {
   const many = Array.from({length: 6000}, (_, n) => ({id: `i${n}`, n, owner: 'u'}));
   using s = new Scenario([...set('user', {id: 'u'}), ...set('issue', ...many)]);
