@@ -56,7 +56,6 @@ export const checkReplica = async (
     if (state.publications.join() !== [...publications].sort().join())
       throw new ReplicaUnusable('The configured publications are not those the replica was built from.');
     const {context} = state;
-    comparePublications(context.publicationOids, await readPublicationOids(client, publications));
     const slot = await slotHealth(client, context.slot);
     const verdict = slotState(
       slot,
@@ -71,6 +70,7 @@ export const checkReplica = async (
       },
     );
     if (verdict.state === 'unusable') throw verdict.error;
+    comparePublications(context.publicationOids, await readPublicationOids(client, publications));
     if (verdict.state === 'ready' && verdict.danger) log.warn(verdict.danger);
     if (context.timeline !== slot.timeline) followTimeline(file, slot.timeline);
     return {

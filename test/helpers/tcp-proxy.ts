@@ -1,0 +1,65 @@
+import {createConnection, createServer, type Socket} from 'node:net';
+
+/** A TCP proxy in front of a server, for networks that misbehave. */
+export interface TcpProxy {
+  /** The server's URL with the proxy's port. */
+  readonly url: string;
+  /** Connections accepted so far. */
+  readonly accepted: number;
+  /** Present connections stay open and carry nothing more, in either direction: as behind a firewall that forgot them. */
+  stall(): void;
+  /** Present connections break. */
+  cut(): void;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export const startProxy = async (serverUrl: string): Promise<TcpProxy> => {
+  const target = new URL(serverUrl);
+  let pairs: {near: Socket; far: Socket}[] = [];
+  let accepted = 0;
+  const server = createServer(near => {
+    accepted++;
+    const far = createConnection({host: target.hostname, port: Number(target.port)});
+    const pair = {near, far};
+    pairs.push(pair);
+    near.pipe(far);
+    far.pipe(near);
+    const end = () => {
+      near.destroy();
+      far.destroy();
+      pairs = pairs.filter(other => other !== pair);
+    };
+    for (const socket of [near, far]) socket.on('error', end).on('close', end);
+  });
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  const url = new URL(serverUrl);
+  url.port = String((server.address() as {port: number}).port);
+  const cut = () => {
+    for (const {near, far} of [...pairs]) {
+      near.destroy();
+      far.destroy();
+    }
+  };
+  const close = async () => {
+    cut();
+    await new Promise(resolve => server.close(resolve));
+  };
+  return {
+    url: url.href,
+    get accepted() {
+      return accepted;
+    },
+    stall: () => {
+      for (const {near, far} of pairs) {
+        near.unpipe(far);
+        far.unpipe(near);
+        near.pause();
+        far.pause();
+      }
+    },
+    cut,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+};
