@@ -31,6 +31,7 @@ export class TableApplier {
   /** Positions of the key columns, sorted by their present names; empty: rows cannot be addressed. */
   readonly #key: readonly number[];
   readonly #keyNames: readonly string[];
+  #relationJson: string | null = null;
   /** Columns that are hidden until a backfill is through with them. */
   readonly #hidden: ReadonlySet<string>;
   readonly #backfilling: boolean;
@@ -143,6 +144,11 @@ export class TableApplier {
 
   /** The relation as change-log entries name it. */
   get relationJson(): string {
+    this.#relationJson ??= this.#describe();
+    return this.#relationJson;
+  }
+
+  #describe(): string {
     const {schema, name} = this.#map.table;
     const type = {d: 'default', n: 'nothing', f: 'full', i: 'index'}[this.#relation.replicaIdentity];
     return JSON.stringify({schema, name, rowKey: {columns: this.#keyNames, type: type ?? 'default'}});
