@@ -40,7 +40,7 @@ export const buildReplica = async (
     readonly rows: AsyncIterable<SnapshotRow> | Iterable<SnapshotRow>;
   },
 ): Promise<Database> => {
-  const db = openWriter(file);
+  const db = openForLoading(file);
   try {
     db.exec('BEGIN');
     createMetadataTables(db);
@@ -58,8 +58,7 @@ export const buildReplica = async (
     }
     for (const loader of tables.values()) loader.flush();
     for (const index of snapshot.schema.indexes) createIndex(db, index);
-    db.exec('COMMIT');
-    db.exec('ANALYZE');
+    loaded(db);
     return db;
   } catch (error) {
     db.close();
@@ -97,3 +96,18 @@ class TableLoader {
     this.#values = [];
   }
 }
+
+/** A writer of a file that is thrown away if it is not completed: nothing of it is journaled. */
+export const openForLoading = (file: string): Database => {
+  const db = openWriter(file);
+  db.pragma('journal_mode = OFF');
+  db.pragma('synchronous = OFF');
+  return db;
+};
+
+/** Commits what was loaded and goes on as the server does. */
+export const loaded = (db: Database): void => {
+  db.exec('COMMIT');
+  db.exec('ANALYZE');
+  db.pragma('journal_mode = WAL');
+};

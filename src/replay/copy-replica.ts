@@ -2,8 +2,8 @@ import type {Database} from 'better-sqlite3';
 import {z} from 'zod';
 import {FixtureUnusable} from '../errors.ts';
 import {ident} from '../pg/identifier.ts';
-import {openWriter} from '../replica/open.ts';
 import type {SqliteValue} from '../replica/table-spec.ts';
+import {loaded, openForLoading} from './build-replica.ts';
 
 /** A line of `replica.ndjson`. */
 export type ReplicaLine = z.infer<typeof replicaLine>;
@@ -69,7 +69,7 @@ const realText = (value: number): string => (Object.is(value, -0) ? '-0' : Strin
 
 /** Builds the replica again. @throws FixtureUnusable if the lines make no database. */
 export const restoreReplica = async (file: string, lines: AsyncIterable<ReplicaLine>): Promise<Database> => {
-  const db = openWriter(file);
+  const db = openForLoading(file);
   try {
     db.exec('BEGIN');
     let table = '';
@@ -83,8 +83,7 @@ export const restoreReplica = async (file: string, lines: AsyncIterable<ReplicaL
         }
         insert.run(line.values.map(restored));
       }
-    db.exec('COMMIT');
-    db.exec('ANALYZE');
+    loaded(db);
     return db;
   } catch (error) {
     db.close();
