@@ -3,13 +3,15 @@ import {replicator} from '../../pipelines/replicator.ts';
 import {parentOf} from '../daemon/child-process.ts';
 import {usage} from '../daemon/ipc.ts';
 import {reportProgress} from '../daemon/report-progress.ts';
-import {StageBoard} from '../flow/stage.ts';
+import {tracedBoard} from '../daemon/traced-board.ts';
 import {FrameTap} from '../replay/frame-tap.ts';
+import {VERSION} from '../version.ts';
 
 /** The process that owns the slot and is the only writer of the replica. */
 const parent = parentOf('replicator');
 const tap = new FrameTap();
-const running = replicator({config: parent.config, log: parent.log, board: new StageBoard(), tap});
+const {board, stop} = tracedBoard({version: VERSION, worker: 'replicator', workerIndex: 0}, parent.log);
+const running = replicator({config: parent.config, log: parent.log, board, tap});
 /** Sockets of recorders that the dispatcher may still be reading from, in order. */
 const arriving: (Socket | undefined)[] = [];
 const report = reportProgress(parent.log);
@@ -35,7 +37,8 @@ parent.onMessage((message, socket) => {
     const syncing = running.inspect().state === 'initial-sync';
     subscription.unsubscribe();
     // What is being acknowledged now may still reach the socket, and an unfinished sync drops its slot.
-    setTimeout(() => process.exit(0), syncing ? SYNC_CLEANUP_MS : 50);
+    const flushed = new Promise(resolve => setTimeout(resolve, syncing ? SYNC_CLEANUP_MS : 50));
+    void Promise.all([stop(), flushed]).finally(() => process.exit(0));
   }
 });
 

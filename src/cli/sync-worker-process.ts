@@ -2,12 +2,14 @@ import {Subject} from 'rxjs';
 import {type SyncWorker, startSyncWorker} from '../../pipelines/sync-worker.ts';
 import {parentOf} from '../daemon/child-process.ts';
 import {usage, WORKER_INDEX_VARIABLE} from '../daemon/ipc.ts';
-import {StageBoard} from '../flow/stage.ts';
+import {tracedBoard} from '../daemon/traced-board.ts';
 import type {VersionReady} from '../sync/types.ts';
+import {VERSION} from '../version.ts';
 
 /** A process that serves client groups from the replica. */
 const workerIndex = Number(process.env[WORKER_INDEX_VARIABLE] ?? 0);
 const parent = parentOf(`syncer-${workerIndex}`);
+const {board, stop} = tracedBoard({version: VERSION, worker: 'syncer', workerIndex}, parent.log);
 const versions = new Subject<VersionReady>();
 let worker: SyncWorker | null = null;
 /** Sockets that the dispatcher may still be reading from, in order; null for one that ended on the way. */
@@ -37,12 +39,13 @@ parent.onMessage((message, socket) => {
     case 'stop':
       void (worker?.stop(message.reason, message.handOverMs) ?? Promise.resolve())
         .catch(() => {})
+        .then(stop)
         // Frames already handed to the sockets are flushed by then.
         .finally(() => setTimeout(() => process.exit(0), 100));
   }
 });
 
-startSyncWorker({config: parent.config, workerIndex, log: parent.log, board: new StageBoard(), versions})
+startSyncWorker({config: parent.config, workerIndex, log: parent.log, board, versions})
   .then(started => {
     worker = started;
     parent.send({type: 'ready'});

@@ -3,6 +3,7 @@ import type {AddressInfo, Socket} from 'node:net';
 import type {ZeroConfig} from '../config/config.ts';
 import type {DaemonInspection} from '../observe/inspection.ts';
 import {createLog, type Log} from '../observe/log.ts';
+import {isExported} from '../observe/otlp.ts';
 import {NEWEST_PROTOCOL} from '../sync/handshake.ts';
 import {Dispatcher} from './dispatcher.ts';
 import {createHttpServer} from './http-server.ts';
@@ -68,11 +69,11 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
     void started.ready.then(() => log.info({port: config.port}, 'ready'));
     return started;
   };
+  const inspect = async () => dispatcher?.inspect(version) ?? asleep(config, version, startedAtMs);
   const keepalive = watchKeepalive(config.keepaliveTimeoutMs, () =>
     end({code: 0, reason: `no /keepalive request came for ${config.keepaliveTimeoutMs} ms`}),
   );
 
-  const inspect = async () => dispatcher?.inspect(version) ?? asleep(config, version, startedAtMs);
   let statz: ((params: URLSearchParams) => Promise<StatzAnswer>) | null = null;
   const server = createHttpServer({
     config,
@@ -104,16 +105,22 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
   if (config.lazyStartup) log.info({port}, 'waiting for the first client; nothing else is started before');
   else wake();
 
+  const exported = isExported('METRICS', process.env)
+    ? import('../observe/otlp-sdk.ts').then(({exportMetrics}) =>
+        exportMetrics({version, worker: 'dispatcher', workerIndex: 0}, inspect, log),
+      )
+    : null;
   let stopped: Promise<void> | null = null;
   return {
     port,
     log,
     ready: config.lazyStartup ? Promise.resolve() : wake().ready,
     ending,
-    inspect: async () => dispatcher?.inspect(version) ?? asleep(config, version, startedAtMs),
+    inspect,
     stop: reason => {
       stopped ??= (async () => {
         keepalive.stop();
+        await (await exported)?.stop();
         server.close();
         await dispatcher?.stop(reason ?? 'The server is shutting down.');
         server.closeAllConnections();

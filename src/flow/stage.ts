@@ -39,7 +39,17 @@ export interface StageOptions<In, Out> {
   readonly committedMs?: (out: Out) => number | null;
 }
 
+/** One item of a stage from its arrival until it is settled: a span. Wall clock in ms. */
+export interface Settled {
+  readonly stage: string;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly bytes: number;
+}
+
 interface Held {
+  /** Wall clock of the arrival in ms; 0 while nobody takes spans. */
+  readonly startedMs: number;
   readonly bytes: number;
   readonly position: bigint | null;
 }
@@ -90,6 +100,8 @@ class Stage {
 /** The stages of one process in the order in which their chains were composed. */
 export class StageBoard {
   readonly #stages = new Map<string, Stage>();
+  /** Takes spans, if anybody does. */
+  onSettled: ((settled: Settled) => void) | null = null;
 
   open(chain: string, name: string): Stage {
     const key = `${chain}.${name}`;
@@ -112,11 +124,15 @@ export const stages =
     options: StageOptions<In, Out> = {},
   ): OperatorFunction<In, Out> => {
     const stage = board.open(chain, name);
-    return source => new Observable(out => new Run(stage, options, operator, source).subscribe(out));
+    return source => new Observable(out => new Run(board, stage, options, operator, source).subscribe(out));
   };
+
+/** Wall clock in ms, with fractions. */
+const now = (): number => performance.timeOrigin + performance.now();
 
 /** One subscription of a stage. */
 class Run<In, Out> {
+  readonly #board: StageBoard;
   readonly #stage: Stage;
   readonly #options: StageOptions<In, Out>;
   readonly #operator: OperatorFunction<In, Out>;
@@ -126,11 +142,13 @@ class Run<In, Out> {
   #workingSince: number | null = null;
 
   constructor(
+    board: StageBoard,
     stage: Stage,
     options: StageOptions<In, Out>,
     operator: OperatorFunction<In, Out>,
     source: Observable<In>,
   ) {
+    this.#board = board;
     this.#stage = stage;
     this.#options = options;
     this.#operator = operator;
@@ -166,9 +184,15 @@ class Run<In, Out> {
     stats.itemsIn++;
     stats.bytesIn += bytes;
     if (settles) {
-      this.#held.push({bytes, position: typeof settles === 'object' ? settles.positionOf(item) : null});
+      this.#held.push({
+        startedMs: this.#board.onSettled ? now() : 0,
+        bytes,
+        position: typeof settles === 'object' ? settles.positionOf(item) : null,
+      });
       this.#stage.hold(1, bytes);
     }
+    const span = settles ? null : this.#board.onSettled;
+    const startedMs = span ? now() : 0;
     const outer = this.#workingSince;
     this.#workingSince = performance.now();
     try {
@@ -176,6 +200,7 @@ class Run<In, Out> {
     } finally {
       stats.busyMs += performance.now() - this.#workingSince;
       this.#workingSince = outer;
+      span?.({stage: stats.name, startedMs, endedMs: now(), bytes});
     }
   }
 
@@ -214,6 +239,10 @@ class Run<In, Out> {
   #settle(count: number): void {
     if (count === 0) return;
     const settled = this.#held.splice(0, count);
+    const span = this.#board.onSettled;
+    if (span)
+      for (const {startedMs, bytes} of settled)
+        if (startedMs) span({stage: this.#stage.stats.name, startedMs, endedMs: now(), bytes});
     if (settled.length)
       this.#stage.hold(
         -settled.length,

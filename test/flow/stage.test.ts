@@ -34,6 +34,8 @@ test('counts what passes, by name and in the order of composition', () => {
 test("time spent downstream is not a stage's own", () => {
   const board = new StageBoard();
   const stage = stages(board, 'c');
+  let downstreamMs = 0;
+  const started = performance.now();
   of(1)
     .pipe(
       stage(
@@ -45,11 +47,16 @@ test("time spent downstream is not a stage's own", () => {
         tap(() => spin(30)),
       ),
     )
-    .subscribe(() => spin(30));
+    .subscribe(() => {
+      const from = performance.now();
+      spin(30);
+      downstreamMs = performance.now() - from;
+    });
+  const elapsedMs = performance.now() - started;
   const [quick, slow] = board.snapshot();
-  expect(quick!.busyMs).toBeLessThan(15);
   expect(slow!.busyMs).toBeGreaterThanOrEqual(29);
-  expect(slow!.busyMs).toBeLessThan(59);
+  // Each moment belongs to one of them only, whatever else the machine does.
+  expect(quick!.busyMs + slow!.busyMs + downstreamMs).toBeLessThanOrEqual(elapsedMs);
 });
 
 test('an asynchronous stage shows what is in flight until it is answered', async () => {
