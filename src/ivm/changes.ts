@@ -2,6 +2,7 @@ import {ident, literal} from '../pg/identifier.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {Snapshot} from '../replica/snapshots.ts';
 import type {SqliteValue, TableSpec} from '../replica/table-spec.ts';
+import {valueText} from '../replica/value-text.ts';
 import type {StoredRow} from '../zql/predicate.ts';
 
 /** Net change of one row between two snapshots, as stored; at least one side is there. */
@@ -124,11 +125,11 @@ const readStored = (snapshot: Snapshot, table: string, rowKeys: readonly string[
 
 /** JSON array text of some columns of a stored row, equal to SQLite's own; null if any is null. */
 export const storedTuple = (row: StoredRow, columns: readonly string[]): string | null => {
-  const values: SqliteValue[] = [];
+  let text = '[';
   for (const name of columns) {
     const value = row[name] ?? null;
     if (value === null) return null;
-    values.push(value);
+    text += `${text.length > 1 ? ',' : ''}${valueText(value)}`;
   }
-  return JSON.stringify(values);
+  return `${text}]`;
 };

@@ -11,9 +11,10 @@ import {digestOfIds} from './id-digest.ts';
 import {createIndexText, type MissingIndex, missingIndexes} from './missing-index.ts';
 import {buildNode, emptyDiff, type Node, type NodeDiff, nodesOf, replaceKey, type Touched} from './node.ts';
 import {type NodeSql, ROOT_KEY} from './node-rows.ts';
-import {exists, TooManyRows} from './operators/exists.ts';
+import {exists} from './operators/exists.ts';
 import {filter} from './operators/filter.ts';
 import {applyShift, type DemandShift, noShift, shiftDemand} from './operators/join.ts';
+import {ReadAnew} from './operators/read-anew.ts';
 import {source} from './operators/source.ts';
 import {take, toEnd} from './operators/take.ts';
 import {planLines, sorts} from './plan-lines.ts';
@@ -169,7 +170,7 @@ export class Graph implements QueryGraph {
     try {
       for (const {node} of this.#roots) this.#advanceRoot(node, byTable, step.snapshot);
     } catch (error) {
-      if (!(error instanceof TooManyRows)) throw error;
+      if (!(error instanceof ReadAnew)) throw error;
       return this.recompute(step.tables, step.snapshot);
     }
     return this.#finish(started);

@@ -12,6 +12,8 @@ export interface Node {
   readonly sql: NodeSql;
   /** False only for rows that cannot match, whatever its EXISTS say. */
   readonly mayMatch: Predicate;
+  /** Columns of the identity that may hold integers which JS would round. */
+  readonly roundedKey: readonly string[];
   /** Does a change leave alone whether and where the row matches? */
   readonly isSteady: (change: RowChange) => boolean;
   readonly exists: readonly Node[];
@@ -64,6 +66,9 @@ export const buildNode = (
     plan,
     sql,
     mayMatch: compileSuperset(plan.where, plan.table),
+    roundedKey: plan.emitted
+      ? plan.key.filter(name => plan.table.columns.some(c => c.name === name && c.upstreamType === 'int8'))
+      : [],
     isSteady: steady(decisiveColumns(plan)),
     exists,
     emitted: emittedChildren(plan).map(child => built.get(child)!),

@@ -1,3 +1,4 @@
+import {valueText} from '../replica/value-text.ts';
 import type {JsonValue} from '../zql/ast.ts';
 
 /** Identity of a row within a worker and in the CVR: table, NUL, then the key object as JSON with sorted columns. */
@@ -8,11 +9,10 @@ export type RowKey = Readonly<Record<string, JsonValue>>;
 
 /** The one place where a row's identity is made; equal keys give equal text whatever their property order. */
 export const rowId = (table: string, key: RowKey): RowId => {
-  const columns = Object.keys(key);
-  if (columns.length === 1) return `${table}\0${JSON.stringify(key)}`;
-  const sorted: Record<string, JsonValue> = {};
-  for (const column of columns.sort()) sorted[column] = key[column]!;
-  return `${table}\0${JSON.stringify(sorted)}`;
+  const fields = Object.keys(key)
+    .sort()
+    .map(column => `${JSON.stringify(column)}:${valueText(key[column]!)}`);
+  return `${table}\0{${fields.join()}}`;
 };
 
 export const tableOfRowId = (id: RowId): string => id.slice(0, id.indexOf('\0'));

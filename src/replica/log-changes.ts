@@ -1,13 +1,14 @@
 import type {Database, Statement} from 'better-sqlite3';
 import type {Version} from '../pg/lsn.ts';
 import type {SqliteValue} from './table-spec.ts';
+import {valueText} from './value-text.ts';
 
 /** Key of a row as `_zero.changeLog2.rowKey` holds it: JSON with sorted columns; big integers bare. */
 export const rowKeyText = (columns: readonly string[], values: readonly SqliteValue[]): string => {
   let text = '{';
   for (let i = 0; i < columns.length; i++) {
     const value = values[i]!;
-    text += `${i ? ',' : ''}${JSON.stringify(columns[i])}:${typeof value === 'bigint' ? value : JSON.stringify(value)}`;
+    text += `${i ? ',' : ''}${JSON.stringify(columns[i])}:${valueText(value)}`;
   }
   return `${text}}`;
 };

@@ -4,6 +4,7 @@ import {lowerCase} from '../zql/like.ts';
 import {openReader} from './open.ts';
 import {StatementCache} from './statement-cache.ts';
 import type {SqliteValue} from './table-spec.ts';
+import {valueText} from './value-text.ts';
 
 /** A read-only view of the replica at one version. Valid until the timeline lets go of it. */
 export interface Snapshot {
@@ -115,7 +116,7 @@ class Connection implements Snapshot {
     this.db.function('zs_lower', {deterministic: true}, (text: unknown) =>
       typeof text === 'string' ? lowerCase(text) : text,
     );
-    this.db.function('zs_number', {deterministic: true}, (value: unknown) => JSON.stringify(value ?? null));
+    this.db.function('zs_number', {deterministic: true}, (value: unknown) => valueText(value));
     // Not deterministic, so that SQLite calls it for each row it looks at.
     this.db.function('zs_visit', (index: unknown) => {
       this.visits?.set(index as number, (this.visits.get(index as number) ?? 0) + 1);

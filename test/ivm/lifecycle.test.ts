@@ -125,6 +125,20 @@ test('62. an unsafe integer or broken JSON ends only the queries that would retu
   expect((await open('a')).size).toBe(1);
 });
 
+test('62. a key beyond ±(2^53 − 1) ends the queries that would return its row, also when it comes later', async () => {
+  const tables: TestTable[] = [{name: 't', columns: {id: 'int8', n: 'int4'}, key: ['id']}];
+  using s = new Scenario(set('t', {id: 1, n: 1}), tables);
+  const [all, some] = [
+    await s.registry.acquire({table: 't'}, {}),
+    await s.query({table: 't', where: where('n', '=', 1)}),
+  ];
+  s.replica.transact(set('t', {id: 2n ** 53n + 1n, n: 2}));
+  expect(s.registry.advance()!.failed.map(({graph, error}) => [graph, error.message])).toEqual([
+    [all, expect.stringMatching(/t\.id is beyond/)],
+  ]);
+  expect(some.size).toBe(1);
+});
+
 test('63. a long hydration lets others hydrate and versions pass, and joins them in the end', async () => {
   using s = new Scenario(set('issue', ...Array.from({length: 5000}, (_, n) => ({id: `i${n}`, n}))));
   const registry = testRegistry(s.replica.file, {yieldMs: 0});

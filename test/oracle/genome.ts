@@ -132,7 +132,7 @@ const PATTERNS = ['%', 'a%', '_', '%b', '\\%', '\\_%', 'A_', 'äb', '%\\\\', '__
 const DOMAINS: Readonly<Record<string, readonly JsonValue[]>> = {
   text: TEXTS,
   int4: [0, 1, 2, 3, -1],
-  float8: [0, 0.5, 1, -2.25, 1e21, 3],
+  float8: [0, 0.5, 1, -2.25, 1e21, 3, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
   bool: [false, true],
   jsonb: [1, 'x', [1, null], {k: 'v'}, false],
 };

@@ -1,18 +1,14 @@
 import type {Snapshot} from '../../replica/snapshots.ts';
 import type {RowChange} from '../changes.ts';
 import {type Node, type Touched, touch} from '../node.ts';
+import {ReadAnew} from './read-anew.ts';
 import {source, unsteadyKeys} from './source.ts';
-
-/**
- * A change concerns so many rows of a graph that reading the graph anew is cheaper. Never leaves the graph.
- */
-export class TooManyRows extends Error {}
 
 /**
  * Exists: adds to the touched rows of a node those whose EXISTS or NOT EXISTS may have flipped, because a child row with
  * their key came, went or changed in what decides (zql.md §3.4, with every affected key taken for flipped). Children
  * first, at any depth. `perNode` receives the touched rows of every EXISTS node on the way.
- * @returns the identities it added. @throws TooManyRows if the keys of one child have more than `mostParents` rows.
+ * @returns the identities it added. @throws ReadAnew if the keys of one child have more than `mostParents` rows.
  */
 export const exists = (
   node: Node,
@@ -31,7 +27,7 @@ export const exists = (
     if (keys.size === 0) continue;
     // Below the root only rows under a demanded key can be present.
     const parents = node.sql.parentsOf(snapshot, child.plan, keys, mostParents);
-    if (!parents) throw new TooManyRows();
+    if (!parents) throw new ReadAnew();
     for (const {identity, key} of parents)
       if (node.plan.role !== 'related' || (key !== null && node.demand.has(key))) {
         touch(touched, identity, key);

@@ -2,10 +2,11 @@ import {type RowChange, storedTuple} from '../changes.ts';
 import {type Node, type Touched, touch} from '../node.ts';
 import {ROOT_KEY} from '../node-rows.ts';
 import {rowIdOf} from './filter.ts';
+import {ReadAnew} from './read-anew.ts';
 
 /**
  * Source: the changed rows of a node's table that its condition may let through, before or after the change, and that
- * may reach its window. A change of contents alone touches only what is present.
+ * may reach its window. A change of contents alone touches only what is present. @throws ReadAnew.
  */
 export const source = (node: Node, changes: ReadonlyMap<string, readonly RowChange[]>): Touched => {
   const touched: Touched = new Map();
@@ -15,6 +16,8 @@ export const source = (node: Node, changes: ReadonlyMap<string, readonly RowChan
     if (!sides.some(node.mayMatch)) continue;
     if (node.window && sides.every(row => node.window!.isBeyond(row))) continue;
     if (node.isSteady(change) && !holds(node, change)) continue;
+    // Its identity would be that of another row, so SQLite must judge.
+    if (node.roundedKey.some(name => sides.some(row => isRounded(row[name])))) throw new ReadAnew();
     for (const row of sides) {
       const identity = storedTuple(row, key);
       if (identity !== null)
@@ -23,6 +26,8 @@ export const source = (node: Node, changes: ReadonlyMap<string, readonly RowChan
   }
   return touched;
 };
+
+const isRounded = (value: unknown): boolean => typeof value === 'number' && !Number.isSafeInteger(value);
 
 /** Is the row present at the node, or in its window's reserve? Its identity may have changed with its contents. */
 const holds = (node: Node, {old, new: now}: RowChange): boolean => {
