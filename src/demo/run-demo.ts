@@ -31,7 +31,7 @@ export const runDemo = async (options: DevOptions = {daemonArgs: []}): Promise<n
   const file = options.sql === undefined ? null : readSqlFile(options.sql);
   if (port !== 0 && !(await isFree(port)))
     throw new DevelopmentImpossible(
-      `Port ${port} is in use by another program, perhaps another zerostream. Stop that one, or choose another port: zerostream dev --port ${port + 10}`,
+      `Port ${port} is in use by another program, perhaps another zerostream. Stop that one, or choose another port: npx zerostream dev --port ${port + 10}`,
     );
   say.line();
   say.line(`${say.bold('zerostream')} ${VERSION}, development mode`);
@@ -62,6 +62,7 @@ const runInFolder = async (
     return await serve(folder, postgres, file, options, say);
   } finally {
     await postgres.server.stop();
+    say.line();
     say.line(say.dim('All has ended, PostgreSQL too; the data stays in .zero/.'));
   }
 };
@@ -123,6 +124,6 @@ const introduce = (port: number, connectionString: string, demo: boolean, say: S
   say.line(`psql ${connectionString}   change rows from here: they follow`);
   say.line(`${inspect}   see how the changes flow`);
   say.line();
-  say.line(say.dim('Ctrl-C stops all of it; the data stays. zerostream dev --help tells more.'));
+  say.line(say.dim('Ctrl-C stops all of it; the data stays. npx zerostream dev --help tells more.'));
   say.line();
 };
