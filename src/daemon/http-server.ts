@@ -43,7 +43,7 @@ export const createHttpServer = (deps: HttpDeps): Server => {
     else if (requestUrl(request.url ?? '/')?.pathname !== RECORD_PATH)
       deps.upgrade(request, socket as Socket, head);
     else if (request.headers.upgrade !== RECORD_PROTOCOL) socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
-    else if (hasPassword(deps, request)) deps.record(socket as Socket);
+    else if (mayRecord(deps, request)) deps.record(socket as Socket);
     else socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n');
   });
   return server;
@@ -110,6 +110,13 @@ const admitted = (
   text(response, 401, 'Unauthorized');
   return false;
 };
+
+/** A recording holds every row: without a password, in development, it is for the same machine alone. */
+const mayRecord = (deps: HttpDeps, request: IncomingMessage): boolean =>
+  hasPassword(deps, request) &&
+  (Boolean(deps.config.adminPassword) || LOOPBACK.test(request.socket.remoteAddress ?? ''));
+
+const LOOPBACK = /^(?:::ffff:)?127\.|^::1$/;
 
 const hasPassword = ({config}: HttpDeps, request: IncomingMessage): boolean => {
   const given = Buffer.from(request.headers.authorization?.replace(/^Basic /, '') ?? '', 'base64').toString();

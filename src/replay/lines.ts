@@ -6,24 +6,41 @@ const CHUNK_BYTES = 256 * 1024;
 
 /** Lines of a UTF-8 file, those of one chunk together; memory is bounded by a chunk and the longest line. */
 export async function* readLineGroups(file: string): AsyncGenerator<string[]> {
-  let rest: Buffer[] = [];
+  const lines = new LineSplitter();
   try {
     for await (const chunk of createReadStream(file, {highWaterMark: CHUNK_BYTES}) as AsyncIterable<Buffer>) {
-      const end = chunk.lastIndexOf(NEWLINE);
-      if (end < 0) {
-        rest.push(chunk);
-        continue;
-      }
-      const text = Buffer.concat([...rest, chunk.subarray(0, end)]).toString();
-      rest = end + 1 < chunk.length ? [chunk.subarray(end + 1)] : [];
-      yield text.split('\n');
+      const complete = lines.feed(chunk);
+      if (complete.length) yield complete;
     }
   } catch (error) {
     if ((error as {code?: string}).code === 'ENOENT')
       throw new FixtureUnusable(`${file} is missing.`, {cause: error});
     throw error;
   }
-  if (rest.length) yield [Buffer.concat(rest).toString()];
+  const rest = lines.rest();
+  if (rest !== null) yield [rest];
+}
+
+/** Cuts a stream of bytes into lines. */
+export class LineSplitter {
+  #rest: Buffer[] = [];
+
+  /** The lines that the chunk completes. */
+  feed(chunk: Buffer): string[] {
+    const end = chunk.lastIndexOf(NEWLINE);
+    if (end < 0) {
+      this.#rest.push(chunk);
+      return [];
+    }
+    const text = Buffer.concat([...this.#rest, chunk.subarray(0, end)]).toString();
+    this.#rest = end + 1 < chunk.length ? [chunk.subarray(end + 1)] : [];
+    return text.split('\n');
+  }
+
+  /** What came after the last newline. */
+  rest(): string | null {
+    return this.#rest.length ? Buffer.concat(this.#rest).toString() : null;
+  }
 }
 
 export async function* readLines(file: string): AsyncGenerator<string> {

@@ -8,7 +8,7 @@ import {z} from 'zod';
 import {ServerRefused} from '../errors.ts';
 import type {WalFrames} from '../pg/wal-source.ts';
 import {ASIDES_FILE, CASE_FILE, FIXTURE_FORMAT, REPLICA_FILE, WAL_FILE, type WalCase} from './fixture.ts';
-import {LineWriter} from './lines.ts';
+import {LineSplitter, LineWriter} from './lines.ts';
 import {RECORD_PATH, RECORD_PROTOCOL} from './record-protocol.ts';
 import {type Bounds, type RecordedWal, recordFrames} from './record-wal.ts';
 
@@ -61,7 +61,8 @@ export const recordServer = async (options: RecordServerOptions): Promise<Record
         ),
       );
     };
-    const lines = new LineSplitter(text => {
+    const lines = new LineSplitter();
+    const take = (text: string) => {
       // Frames and rows are told apart by their beginning: parsing each line would be the most of the work.
       if (text.startsWith('{"lsn"')) {
         const {frame} = JSON.parse(text) as {frame: string};
@@ -77,10 +78,10 @@ export const recordServer = async (options: RecordServerOptions): Promise<Record
         writeCase(options, told);
         options.onStart?.(told.stateVersion);
       } else fail((JSON.parse(text) as {end?: string}).end ?? 'it sent something else');
-    });
+    };
     socket.on('data', (chunk: Buffer) => {
       try {
-        lines.feed(chunk);
+        for (const line of lines.feed(chunk)) take(line);
       } catch (error) {
         fail((error as Error).message);
       }
@@ -145,21 +146,3 @@ const attach = (url: string, password: string | undefined): Promise<Socket> =>
     );
     request.end();
   });
-
-/** Cuts a stream of bytes into lines. */
-class LineSplitter {
-  readonly #line: (text: string) => void;
-  #rest: Buffer[] = [];
-
-  constructor(line: (text: string) => void) {
-    this.#line = line;
-  }
-
-  feed(chunk: Buffer): void {
-    const end = chunk.lastIndexOf(10);
-    if (end < 0) return void this.#rest.push(chunk);
-    const text = Buffer.concat([...this.#rest, chunk.subarray(0, end)]).toString();
-    this.#rest = end + 1 < chunk.length ? [chunk.subarray(end + 1)] : [];
-    for (const line of text.split('\n')) this.#line(line);
-  }
-}
