@@ -1,5 +1,7 @@
 import type {Socket} from 'node:net';
 import type pg from 'pg';
+// The library's index would bring every output plugin with it, and protobuf.
+import {PgoutputPlugin} from 'pg-logical-replication/dist/output-plugins/pgoutput/pgoutput-plugin.js';
 import {Observable} from 'rxjs';
 import {DaemonError, SlotUnusable, UpstreamUnreachable} from '../errors.ts';
 import {connect} from './connect.ts';
@@ -120,11 +122,10 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
           status(silentMs > 0);
         }, everyMs);
       });
-      const names = options.publications.map(name => literal(ident(name)).slice(1, -1)).join(',');
-      opened
-        .query(
-          `START_REPLICATION SLOT ${ident(options.slot)} LOGICAL ${formatLsn(options.start)} (proto_version '1', publication_names '${names}', messages 'true')`,
-        )
+      // The plugin writes them between quotes of its own.
+      const publicationNames = options.publications.map(name => literal(ident(name)).slice(1, -1));
+      new PgoutputPlugin({protoVersion: 1, publicationNames, messages: true})
+        .start(opened, options.slot, formatLsn(options.start))
         .then(() => fail(new UpstreamUnreachable('PostgreSQL ended the replication stream.')), fail);
     };
     open().catch(fail);
