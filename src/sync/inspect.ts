@@ -3,10 +3,11 @@ import {isAdminPassword} from '../auth/admin-password.ts';
 import type {ZeroConfig} from '../config/config.ts';
 import {DaemonError} from '../errors.ts';
 import type {Log} from '../observe/log.ts';
+import {TimeDigest} from '../observe/time-digest.ts';
 import type {ClientSchema, InspectUp} from '../protocol/up.ts';
 import type {AST} from '../zql/ast.ts';
 import type {AnalyzeOptions, AnalyzeResult} from './analyze-result.ts';
-import {type InspectedGroup, inspectMetrics, inspectQueries} from './inspect-queries.ts';
+import {type InspectedGroup, type InspectedQuery, inspectMetrics, inspectQueries} from './inspect-queries.ts';
 import type {ClientConnection} from './types.ts';
 
 type AnalyzeUp = Extract<InspectUp, {op: 'analyze-query'}>;
@@ -70,7 +71,8 @@ export class InspectHandler {
         return this.#deps.version;
       case 'queries': {
         const inspected = group.inspected();
-        return inspected ? inspectQueries(inspected, body.clientID) : [];
+        const queries = inspected ? inspectQueries(inspected, body.clientID) : [];
+        return connection.protocolVersion < HYDRATION_AS_NUMBER ? queries.map(withHydrationDigest) : queries;
       }
       case 'metrics': {
         const inspected = group.inspected();
@@ -83,6 +85,23 @@ export class InspectHandler {
     }
   }
 }
+
+/** Older clients take the time of hydration as a digest, like the other times (views.md §8.1). */
+const HYDRATION_AS_NUMBER = 51;
+
+const withHydrationDigest = ({metrics, ...query}: InspectedQuery) => ({
+  ...query,
+  metrics: metrics && {
+    'query-materialization-server': oneTime(metrics['query-hydration-server-ms']),
+    'query-update-server': metrics['query-update-server'],
+  },
+});
+
+const oneTime = (ms: number): number[] => {
+  const digest = new TimeDigest();
+  digest.add(ms);
+  return digest.toWire();
+};
 
 const queryOf = ({ast, value, name, args}: AnalyzeUp): {readonly ast: AST} | NamedQuery => {
   const given = ast ?? value;
