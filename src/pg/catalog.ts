@@ -78,7 +78,7 @@ export class Catalog implements CatalogReader {
       }>(
         `SELECT CASE WHEN md5(s.schema::text) <> $2 THEN s.schema END AS schema, md5(s.schema::text) AS digest,
            pg_current_snapshot()::text AS snapshot
-         FROM (${publishedSchemaSql('$1::text[]')}) AS s(schema)`,
+         FROM (${publishedSchemaSql('$1::text[]', false)}) AS s(schema)`,
         [this.#publications, known],
       );
       const row = rows[0]!;

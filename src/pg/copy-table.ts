@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import {to as copyTo} from 'pg-copy-streams';
-import {StreamUndecodable} from '../errors.ts';
+import {PipelineBug, StreamUndecodable} from '../errors.ts';
 import type {SqliteValue} from '../replica/table-spec.ts';
 import {CopyTextParser} from './copy-text.ts';
 import {ident} from './identifier.ts';
@@ -19,7 +19,10 @@ const BLOCK_BYTES = 128 * 1024;
 
 /** Rows of a table as COPY selects them: published columns, filtered like the stream (replication.md §2.3). */
 export const copyQuery = (table: PublishedTable): string => {
-  const filters = Object.values(table.publications).map(publication => publication.rowFilter);
+  const published = Object.values(table.publications);
+  if (published.some(rows => rows.filterDigest && rows.rowFilter === null))
+    throw new PipelineBug(`The row filter of table ${table.schema}.${table.name} was not read.`);
+  const filters = published.map(rows => rows.rowFilter);
   // One publication without a filter publishes every row.
   const where = filters.includes(null) ? '' : ` WHERE ${filters.map(filter => `(${filter})`).join(' OR ')}`;
   const columns = table.columns.map(column => ident(column.name)).join(', ');

@@ -55,7 +55,7 @@ const functions = (name: string, publications: readonly string[]): string => {
   const list = `ARRAY[${publications.map(literal).join()}]::text[]`;
   return `
     CREATE OR REPLACE FUNCTION ${shard}.schema_specs() RETURNS json LANGUAGE sql STABLE SECURITY DEFINER ${settings} AS $body$
-      ${publishedSchemaSql(list)}
+      ${publishedSchemaSql(list, false)}
     $body$;
     CREATE OR REPLACE FUNCTION ${shard}.announce_schema(event_type text, tag text, created int8[]) RETURNS void
       LANGUAGE plpgsql SECURITY DEFINER ${settings} AS $body$

@@ -33,8 +33,16 @@ export interface PublishedTable {
   readonly columns: readonly PublishedColumn[];
   /** In key order; empty if the table has none, or if not all of it is published. */
   readonly primaryKey: readonly string[];
-  /** Publications that contain the table, with their row filter as SQL, or null. */
-  readonly publications: Readonly<Record<string, {readonly rowFilter: string | null}>>;
+  /** Publications that contain the table, each with its row filter. */
+  readonly publications: Readonly<Record<string, PublishedRows>>;
+}
+
+/** Which rows a publication has of a table. */
+export interface PublishedRows {
+  /** SQL condition; null if there is none, or if it was not asked for. */
+  readonly rowFilter: string | null;
+  /** Differs when the condition does; null if there is none. Absent in recordings of earlier releases. */
+  readonly filterDigest?: string | null;
 }
 
 export interface PublishedColumn {
@@ -53,7 +61,7 @@ export interface PublishedColumn {
   /** Of an enum (or of an array's): label by the value's OID. A label that is renamed changes rows without any change of them. */
   readonly labels: Readonly<Record<string, string>> | null;
   readonly notNull: boolean;
-  /** `pg_get_expr` of the default, or null. */
+  /** Digest of the default's expression, or null. */
   readonly dflt: string | null;
   /**
    * Text of the value that rows older than the column have (`pg_attribute.attmissingval`); null if that is NULL, or

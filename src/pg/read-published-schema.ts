@@ -11,17 +11,21 @@ import {publishedSchemaSql} from './published-schema-sql.ts';
 
 /** What `publishedSchemaSql` gives. */
 export interface RawPublishedSchema {
-  readonly tables: readonly (Omit<PublishedTable, 'primaryKey'> & {readonly mixed: boolean | null})[];
+  readonly tables: readonly (Omit<PublishedTable, 'primaryKey'> & {readonly mixed: boolean})[];
   readonly indexes: readonly (PublishedIndex & {readonly oid: number})[];
 }
 
-/** Reads tables, columns and indexes of the publications as one consistent picture (replication.md §1.6). */
+/**
+ * Reads tables, columns and indexes of the publications as one consistent picture (replication.md §1.6). With
+ * `filterTexts`, as copying rows needs them, it waits for whoever alters a table that has a row filter.
+ */
 export const readPublishedSchema = async (
   client: pg.ClientBase,
   publications: readonly string[],
+  {filterTexts}: {readonly filterTexts: boolean} = {filterTexts: true},
 ): Promise<PublishedSchema> => {
   const {rows} = await client.query<{schema: RawPublishedSchema}>(
-    `SELECT (${publishedSchemaSql('$1::text[]')}) AS schema`,
+    `SELECT (${publishedSchemaSql('$1::text[]', filterTexts)}) AS schema`,
     [publications],
   );
   return publishedSchema(rows[0]!.schema);
@@ -59,7 +63,7 @@ export const publishedSchema = (raw: RawPublishedSchema): PublishedSchema => {
   };
 };
 
-const unfitness = (table: Omit<PublishedTable, 'primaryKey'>, mixed: boolean | null): string | null => {
+const unfitness = (table: Omit<PublishedTable, 'primaryKey'>, mixed: boolean): string | null => {
   if (mixed)
     return 'its publications list different columns, which PostgreSQL refuses to stream; give it one column list';
   if (!table.columns.length) return 'none of its columns is published';

@@ -176,7 +176,7 @@ const metadata = (table: PublishedTable): string =>
 
 /** Which rows are published; of several publications one without a filter publishes all. */
 const rowFilter = (table: PublishedTable): string => {
-  const filters = Object.values(table.publications).map(publication => publication.rowFilter);
+  const filters = Object.values(table.publications).map(rows => rows.filterDigest ?? rows.rowFilter);
   return filters.includes(null) ? '' : JSON.stringify([...new Set(filters)].sort());
 };
 

@@ -62,7 +62,7 @@ export const ensureShard = async (client: pg.Client, options: ShardOptions): Pro
       [publications, ddlDetection],
     );
     await client.query('COMMIT');
-    await mendIdentities(client, await readPublishedSchema(client, publications));
+    await mendIdentities(client, await readPublishedSchema(client, publications, {filterTexts: false}));
     return {publications, ddlDetection};
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {});

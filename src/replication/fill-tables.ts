@@ -2,6 +2,7 @@ import {setTimeout as wait} from 'node:timers/promises';
 import {Observable} from 'rxjs';
 import type {Log} from '../observe/log.ts';
 import {type CopiedRows, copyTable} from '../pg/copy-table.ts';
+import {lockAsSeen} from '../pg/lock-as-seen.ts';
 import type {PublishedSchema, PublishedTable} from '../pg/published-schema.ts';
 import {identityKey, liteTableName} from '../pg/published-schema.ts';
 import {readPublishedSchema} from '../pg/read-published-schema.ts';
@@ -42,11 +43,15 @@ export const fillTables = (deps: FillTablesDeps): Observable<never> =>
 
 const run = async (deps: FillTablesDeps, signal: AbortSignal): Promise<void> => {
   let retryMs = FIRST_RETRY_MS;
+  let turn = 0;
   while (!signal.aborted) {
     await deps.jobs.some();
     if (signal.aborted) return;
-    const [job] = deps.jobs.all();
+    const jobs = deps.jobs.all();
+    // In turns, so that a table that cannot be read does not hold up the others.
+    const job = jobs[turn++ % jobs.length];
     if (!job) continue;
+    const {generation} = deps.tracker;
     try {
       const filled = await fill(deps, job, signal);
       retryMs = FIRST_RETRY_MS;
@@ -55,7 +60,8 @@ const run = async (deps: FillTablesDeps, signal: AbortSignal): Promise<void> => 
       if (signal.aborted || err instanceof ChainEnded) return;
       deps.log.warn({err}, `table ${job.table} could not be read; trying again in ${retryMs} ms`);
       await wait(retryMs, undefined, {signal}).catch(() => {});
-      retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
+      // A schema change in the middle of it is no reason to be patient.
+      retryMs = deps.tracker.generation === generation ? Math.min(retryMs * 2, MAX_RETRY_MS) : FIRST_RETRY_MS;
     }
   }
 };
@@ -70,7 +76,7 @@ const fill = async (deps: FillTablesDeps, job: BackfillJob, signal: AbortSignal)
     const upstream = await readPublishedSchema(snapshot.client, deps.publications);
     await side.reached(snapshot.asOf);
     const table = sameTable(deps.tracker, upstream, job.oid);
-    if (!table) return false;
+    if (!table || !(await lockAsSeen(snapshot.client, table))) return false;
     const columns = wantedColumns(deps, table);
     let rows = 0;
     const push = async (
@@ -131,7 +137,7 @@ const shapeOf = ({
     name,
     replicaIdentity,
     primaryKey,
-    publications,
+    Object.entries(publications).map(([publication, {filterDigest}]) => [publication, filterDigest]),
     columns.map(column => [column.name, column.pos, column.dataType, column.typeOid]),
   ]);
 

@@ -43,7 +43,11 @@ export const replicating = async (
   const events: ReplicatorEvent[] = [];
   const errors: unknown[] = [];
   const logged: string[] = [];
-  const log = pino({level: 'info'}, {write: (line: string) => void logged.push(JSON.parse(line).msg)});
+  const note = (line: string) => {
+    const {msg, err} = JSON.parse(line) as {msg: string; err?: {message: string}};
+    logged.push(err ? `${msg}: ${err.message}` : msg);
+  };
+  const log = pino({level: 'info'}, {write: note});
   let subscription: {unsubscribe(): void} | null = null;
 
   const start = async () => {

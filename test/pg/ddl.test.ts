@@ -3,6 +3,7 @@ import {limitedRole} from '../helpers/limited-role.ts';
 import {mirrors} from '../helpers/mirror.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {type Replicating, replicating} from '../helpers/replicating.ts';
+import {until} from '../helpers/until.ts';
 
 const BASE = `
   CREATE TABLE issue (id int PRIMARY KEY, title text NOT NULL, n numeric, tags text[]);
@@ -82,3 +83,25 @@ test('the replica mirrors schema changes live, for a role that may not create ev
   // Several changes between two looks at the catalog: rows of shapes that are gone by then.
   await followed(db, replica, 3);
 }, 120_000);
+
+test('announcing a schema change waits for nobody and looks at no table', async () => {
+  await using db = await createDatabase(`${BASE} CREATE TABLE part (id int) PARTITION BY LIST (id);
+    CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1)`);
+  await using replica = await replicating(db);
+  const [one, two] = [await db.pool.connect(), await db.pool.connect()];
+  try {
+    await one.query('BEGIN; ALTER TABLE issue ADD COLUMN a int DEFAULT 7; LOCK TABLE part');
+    await two.query(`SET lock_timeout = '5s'; BEGIN; ALTER TABLE comment ADD COLUMN b int`);
+    await two.query('INSERT INTO comment VALUES (500, 1, $$x$$, 5); COMMIT');
+    await one.query('INSERT INTO issue VALUES (500, $$y$$, 1, NULL, 8)');
+    // Neither does following it: the one that is still open is not looked at.
+    await until(() => replica.rows('SELECT 1 FROM comment WHERE id = 500').length === 1, 'the second');
+    expect(replica.rows('SELECT b FROM comment WHERE id = 500')).toEqual([[5]]);
+    // The first transaction's announcement does not know of the second's change.
+    await one.query('COMMIT');
+  } finally {
+    one.release();
+    two.release(true);
+  }
+  await mirrors(db, replica);
+});

@@ -1,4 +1,5 @@
 import {expect, test} from 'vitest';
+import {hasDebianPostgres, startDebianPostgres} from '../helpers/debian-postgres.ts';
 import {limitedRole} from '../helpers/limited-role.ts';
 import {mirrors} from '../helpers/mirror.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
@@ -7,7 +8,8 @@ import {type Replicating, replicating} from '../helpers/replicating.ts';
 
 const START = `
   CREATE TYPE mood AS ENUM ('m0', 'm1', 'm2');
-  CREATE TABLE t1 (id int PRIMARY KEY, a text, b int NOT NULL, m mood);
+  CREATE TABLE t1 (id int PRIMARY KEY, a text, b int NOT NULL, m mood, twice int GENERATED ALWAYS AS (b * 2) STORED);
+  CREATE UNIQUE INDEX t1_twice ON t1 (twice);
   CREATE TABLE t2 (id int PRIMARY KEY, big text, u uuid);
   ALTER TABLE t2 ALTER big SET STORAGE EXTERNAL;
   INSERT INTO t1 SELECT i, 'a' || i, i, 'm1' FROM generate_series(1, 60) i;
@@ -75,8 +77,8 @@ const statement = (random: Random, tables: readonly Table[]): string => {
 /** Random transactions of rows and shapes; those that PostgreSQL refuses have no effect. */
 const run = async (random: Random, db: TestDatabase, replica: Replicating, rounds: number) => {
   const done: string[] = [];
-  for (let round = 0; round < rounds; round++) {
-    for (let n = 0; n < 5; n++) {
+  const burst = async (transactions: number) => {
+    for (let n = 0; n < transactions; n++) {
       const tables = await tablesOf(db);
       const transaction = Array.from({length: 1 + random.int(3)}, () => statement(random, tables)).join('; ');
       await db.query(transaction).then(
@@ -84,8 +86,20 @@ const run = async (random: Random, db: TestDatabase, replica: Replicating, round
         () => {},
       );
     }
+  };
+  for (let round = 0; round < rounds; round++) {
+    // Two sessions at a time: schema changes of transactions that overlap.
+    await Promise.all([burst(3), burst(3)]);
+    if (random.chance(0.2)) {
+      await replica.stop();
+      await burst(2);
+      await replica.restart();
+    }
     await mirrors(db, replica).catch(error => {
-      throw new Error(`seed ${random.seed}, after:\n${done.slice(-15).join(';\n')}`, {cause: error});
+      throw new Error(
+        `seed ${random.seed}, after:\n${done.slice(-15).join(';\n')}\n${replica.logged.slice(-8).join('\n')}`,
+        {cause: error},
+      );
     });
   }
   expect(done.length).toBeGreaterThan(rounds);
@@ -115,6 +129,21 @@ test(
       {app: {id: db.appID, publications: ['everything']}},
     );
     await run(new Random(seed + 1), db, replica, ROUNDS);
+  },
+  120_000 + ROUNDS * 5_000,
+);
+
+test.skipIf(!hasDebianPostgres(15))(
+  `random changes of rows and shapes on PostgreSQL 15 (seed ${seed})`,
+  async () => {
+    const server = await startDebianPostgres(15);
+    try {
+      await using db = await createDatabase(START, server.url);
+      await using replica = await replicating(db);
+      await run(new Random(seed + 2), db, replica, ROUNDS / 2);
+    } finally {
+      await server.stop();
+    }
   },
   120_000 + ROUNDS * 5_000,
 );
