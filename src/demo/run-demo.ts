@@ -1,3 +1,5 @@
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {runDaemon} from '../daemon/run-daemon.ts';
 import {DevelopmentImpossible} from '../errors.ts';
 import {createPool} from '../pg/connect.ts';
@@ -26,7 +28,8 @@ export const runDemo = async (options: DevOptions = {daemonArgs: []}): Promise<n
   // Faults of the command line show before anything is made.
   const {port} = daemonConfig(options.daemonArgs, process.env, {
     url: 'postgres://127.0.0.1/demo',
-    replica: 'replica.db',
+    // Any place that can be written: the real one is not made yet.
+    replica: join(tmpdir(), 'zerostream.db'),
   }).config;
   const file = options.sql === undefined ? null : readSqlFile(options.sql);
   if (port !== 0 && !(await isFree(port)))
