@@ -32,6 +32,8 @@ export class TableApplier {
   readonly #key: readonly number[];
   readonly #keyNames: readonly string[];
   #relationJson: string | null = null;
+  /** Names of the columns as JSON objects begin their values. */
+  readonly #labels: string[] = [];
   /** Columns that are hidden until a backfill is through with them. */
   readonly #hidden: ReadonlySet<string>;
   readonly #backfilling: boolean;
@@ -137,7 +139,8 @@ export class TableApplier {
     let text = '{';
     for (const i of columns) {
       if (tuple[i] === undefined) continue;
-      text += `${text.length > 1 ? ',' : ''}${JSON.stringify(this.#nameOf(i))}:${valueJson(this.#value(tuple, i))}`;
+      this.#labels[i] ??= `${JSON.stringify(this.#nameOf(i))}:`;
+      text += (text.length > 1 ? ',' : '') + this.#labels[i] + valueJson(this.#value(tuple, i));
     }
     return `${text}}`;
   }
