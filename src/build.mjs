@@ -37,7 +37,7 @@ await build({
 });
 await buildPage('src/observe/page', 'inspector.html');
 // The page of development mode, driven by the stock client: nothing else here imports it.
-await buildSite('src/demo/page', 'demo');
+await buildSite('fixtures/demo-page', 'demo');
 // Types of the library, for those who start a server in their own program.
 execFileSync(
   process.execPath,
