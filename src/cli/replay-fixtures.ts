@@ -47,6 +47,8 @@ export const replayFixtures = async (
     ...(counts.unusable ? [`${counts.unusable} unusable`] : []),
   ];
   output.write(`${dirs.length} fixture${dirs.length === 1 ? '' : 's'}: ${parts.join(', ')}\n`);
+  if (counts.different && !options.diff)
+    output.write('--diff shows the first difference of each in full; --bless accepts what came out.\n');
   return counts.unusable ? 2 : counts.different ? 1 : 0;
 };
 
