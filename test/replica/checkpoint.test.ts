@@ -97,3 +97,15 @@ test('an open transaction is never waited for: nothing could end it while the so
   expect(await truncateWal(writer, () => {}, 60_000)).toBe(false);
   writer.exec('ROLLBACK');
 });
+
+test('tables that grew much since they were counted are counted again at a checkpoint', () => {
+  writer.exec('CREATE INDEX t_v ON t (v); ANALYZE');
+  const applied = new Subject<{bytes: number}>();
+  applied
+    .pipe(checkpoint(writer, {everyBytes: 1, onComplete: () => {}, largeBytes: 1e9, onLarge: () => {}}))
+    .subscribe();
+  const insert = writer.prepare('INSERT INTO t (v) VALUES (?)');
+  for (let i = 0; i < 500; i++) insert.run(String(i % 50));
+  applied.next({bytes: 1});
+  expect(writer.prepare(`SELECT stat FROM sqlite_stat1 WHERE idx = 't_v'`).pluck().get()).toBe('500 10');
+});
