@@ -4,7 +4,11 @@ import type {AST, Condition, SimpleCondition} from './ast.ts';
  * Text that is equal for queries with the same meaning as far as cheaply seen: fixed property order, nested and/or
  * flattened, order of siblings kept. The identity under which graphs are shared, compared in full.
  */
-export const canonicalText = (ast: AST): string => JSON.stringify(canonicalAst(ast));
+export const canonicalText = (ast: AST): string => JSON.stringify(canonicalAst(ast), distinctNumbers);
+
+/** JSON.stringify would make infinity the same as null. */
+const distinctNumbers = (_: string, value: unknown): unknown =>
+  typeof value === 'number' && !Number.isFinite(value) ? {number: String(value)} : value;
 
 const canonicalAst = (ast: AST): unknown => ({
   table: ast.table,

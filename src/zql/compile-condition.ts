@@ -1,6 +1,7 @@
 import {PipelineBug, QueryError} from '../errors.ts';
 import {ident} from '../pg/identifier.ts';
 import type {ColumnSpec, SqliteValue} from '../replica/table-spec.ts';
+import {valueText} from '../replica/value-text.ts';
 import type {Condition, LiteralValue, SimpleCondition} from './ast.ts';
 import {FALSE, type Fragment, fragment, join, TRUE, wrap} from './fragment.ts';
 import {checkPattern, likeToRegExp, lowerCase} from './like.ts';
@@ -130,12 +131,12 @@ const compileSimple = (
       const values = (value as readonly Scalar[]).filter(item => fits(column, item)).map(bind);
       if (op === 'IN')
         return values.length
-          ? fragment(`${sql} IN (SELECT value FROM json_each(?))`, JSON.stringify(values))
+          ? fragment(`${sql} IN (SELECT value FROM json_each(?))`, listText(values))
           : FALSE;
       return values.length
         ? fragment(
             `(${sql} IS NOT NULL AND ${sql} NOT IN (SELECT value FROM json_each(?)))`,
-            JSON.stringify(values),
+            listText(values),
           )
         : fragment(`${sql} IS NOT NULL`);
     }
@@ -166,6 +167,8 @@ const compileSimple = (
     }
   }
 };
+
+const listText = (values: readonly SqliteValue[]): string => `[${values.map(valueText).join()}]`;
 
 const fits = (column: ColumnSpec, value: Scalar): boolean => typeof value === column.zqlType;
 
