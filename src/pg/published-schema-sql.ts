@@ -28,7 +28,7 @@ export const publishedSchemaSql = (publications: string, filterTexts: boolean): 
     FROM pg_catalog.pg_publication p WHERE p.pubname = ANY(${publications})
   ), in_schema AS (
     SELECT s.pnpubid AS pub, s.pnnspid AS schema FROM pg_catalog.pg_publication_namespace s JOIN pubs ON pubs.oid = s.pnpubid
-  ), named AS (
+  ), named AS MATERIALIZED (
     SELECT p.oid AS pub, p.pubviaroot, c.oid AS relid, c.relkind
     FROM pubs p JOIN pg_catalog.pg_class c
       ON c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384 AND (p.puballtables
@@ -43,7 +43,7 @@ export const publishedSchemaSql = (publications: string, filterTexts: boolean): 
     UNION
     SELECT n.pub, a.relid FROM named n JOIN ancestors a ON a.ancestor = n.relid
     JOIN pg_catalog.pg_class c ON c.oid = a.relid AND c.relkind = 'r' WHERE NOT n.pubviaroot
-  ), details AS (
+  ), details AS MATERIALIZED (
     SELECT d.relid, p.pubname, r.prqual, r.prrelid, ARRAY(
         SELECT a.attnum FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = d.relid AND a.attnum > 0 AND NOT a.attisdropped AND CASE WHEN r.prattrs IS NULL
@@ -54,7 +54,7 @@ export const publishedSchemaSql = (publications: string, filterTexts: boolean): 
     -- A publication of everything, or of the schema, knows neither column lists nor filters.
     LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = d.pub AND r.prrelid = d.relid AND NOT p.puballtables
       AND NOT EXISTS (SELECT 1 FROM in_schema s WHERE s.pub = d.pub AND s.schema = c.relnamespace)
-  ), members AS (
+  ), members AS MATERIALIZED (
     SELECT c.oid, n.oid AS schema_oid, n.nspname AS schema, c.relname AS name, c.relreplident, c.relkind, c.relfilenode,
       min(d.attnums)::int2[] AS attnums, min(d.attnums) <> max(d.attnums) AS mixed,
       json_object_agg(d.pubname, json_build_object(
@@ -64,7 +64,8 @@ export const publishedSchemaSql = (publications: string, filterTexts: boolean): 
     JOIN pg_catalog.pg_class c ON c.oid = d.relid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     GROUP BY c.oid, n.oid
-  ), columns AS (
+  ), columns AS MATERIALIZED (
+    -- Once for all tables: the planner does not know how many there are, and would do it for each.
     SELECT a.attrelid, json_agg(json_build_object(
         'name', a.attname, 'pos', a.attnum, 'typeOid', a.atttypid::int8,
         'typmod', CASE WHEN a.atttypmod = -1 THEN COALESCE(o.typmod, -1) ELSE a.atttypmod END,
@@ -79,7 +80,7 @@ export const publishedSchemaSql = (publications: string, filterTexts: boolean): 
         'missing', CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END
       ) ORDER BY a.attnum) AS list
     FROM members m
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = m.oid
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = m.oid AND a.attnum = ANY(m.attnums)
     LEFT JOIN domains o ON o.oid = a.atttypid
     JOIN pg_catalog.pg_type t ON t.oid = COALESCE(o.base, a.atttypid)
     -- int2vector and its like are arrays in the catalog but do not print as such.
@@ -88,9 +89,8 @@ export const publishedSchemaSql = (publications: string, filterTexts: boolean): 
     LEFT JOIN domains eo ON eo.oid = e.oid
     LEFT JOIN pg_catalog.pg_type eb ON eb.oid = eo.base
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE a.attnum = ANY(m.attnums)
     GROUP BY a.attrelid
-  ), indexes AS (
+  ), indexes AS MATERIALIZED (
     SELECT i.indrelid, m.schema, m.name AS table_name, ic.relname AS name, i.indisunique, i.indisprimary, i.indisreplident,
       i.indimmediate,
       -- Names from the table's attributes: those of an index do not follow a rename.
@@ -102,8 +102,7 @@ export const publishedSchemaSql = (publications: string, filterTexts: boolean): 
     FROM members m
     JOIN pg_catalog.pg_index i ON i.indrelid = m.oid
     JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
-    WHERE i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid
-      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint c WHERE c.conindid = i.indexrelid AND c.contype = 'x')
+    WHERE i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AND NOT i.indisexclusion
   )
   SELECT json_build_object(
     'tables', COALESCE((SELECT json_agg(json_build_object(
