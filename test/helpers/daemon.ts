@@ -35,13 +35,16 @@ export interface DaemonOptions {
   readonly waitUntilReady?: boolean;
 }
 
+/** The change-streamer listens on the next port by default. */
+const FOLLOWING = 1;
+
 const OURS: readonly [string, ...string[]] = [process.execPath, 'dist/zerostream.js'];
 
 /** A real daemon in processes of its own, from the bundle in `dist`. */
 export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
   const ownDir = options.dir === undefined;
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'zerostream-daemon-')));
-  const port = options.port ?? (await freePortPair());
+  const port = options.port ?? (await freePort(FOLLOWING));
   const replicaFile = join(dir, 'replica.db');
   const [command, ...first] = options.command ?? OURS;
   const child = spawn(command, [...first, ...(options.args ?? [])], {
@@ -108,12 +111,4 @@ const waitUntilReady = async (daemon: Daemon, running: () => boolean) => {
     await new Promise(resolve => setTimeout(resolve, 50));
   }
   throw new Error(`daemon ended (${await daemon.exited}) before it was ready:\n${daemon.output()}`);
-};
-
-/** A port whose successor, where the change-streamer listens by default, is free as well. */
-const freePortPair = async (): Promise<number> => {
-  for (;;) {
-    const port = await freePort();
-    if (port < 65_000) return port;
-  }
 };

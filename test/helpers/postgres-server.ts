@@ -18,14 +18,24 @@ export interface PostgresServer {
   stop(): Promise<void>;
 }
 
-export const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
+/** Below the ports that systems give to outgoing connections, one of which could take a free port before it is used. */
+const PORTS = {from: 10_000, to: 32_000} as const;
+
+/** A port on which nothing listens, nor on the `following` ones after it. */
+export const freePort = async (following = 0): Promise<number> => {
+  for (;;) {
+    const port = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from - following));
+    const wanted = Array.from({length: following + 1}, (_, i) => port + i);
+    if ((await Promise.all(wanted.map(isFree))).every(Boolean)) return port;
+  }
+};
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise(resolve => {
     const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const {port} = probe.address() as {port: number};
-      probe.close(() => resolve(port));
-    });
+    probe.once('error', () => resolve(false));
+    // All addresses: some of the servers under test listen on more than 127.0.0.1.
+    probe.listen(port, () => probe.close(() => resolve(true)));
   });
 
 /**
