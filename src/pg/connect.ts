@@ -49,6 +49,9 @@ export const createPool = (url: string, {purpose, max, pipeline = false}: PoolOp
   };
   const pool = new pg.Pool(config);
   pool.on('error', () => {});
+  // A connection lost while it is in use tells its statements; beside that it emits an error, which ends the process if
+  // nobody listens.
+  pool.on('connect', client => client.on('error', () => {}));
   return pool;
 };
 

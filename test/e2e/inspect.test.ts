@@ -131,5 +131,5 @@ test('health and metrics are open to all', async () => {
   expect(await (await get('/')).text()).toBe('OK');
   expect(await (await get('/keepalive')).text()).toBe('OK');
   const metrics = await (await get('/metrics')).text();
-  expect(metrics).toMatch(/^zerostream_client_groups \d+$/m);
+  expect(metrics).toMatch(/^zero_sync_active_client_groups \d+$/m);
 });
