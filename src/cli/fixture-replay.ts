@@ -2,6 +2,7 @@ import {Command, CommanderError, InvalidArgumentError} from 'commander';
 import {DaemonError} from '../errors.ts';
 import {type Lsn, parseLsn} from '../pg/lsn.ts';
 import type {Terminal} from '../replay/stepper.ts';
+import {removeWorkFoldersOnSignals} from '../replay/work-folder.ts';
 import {type RecordFlags, recordFixture, redactRecording} from './record-fixture.ts';
 import {replayFixtures} from './replay-fixtures.ts';
 
@@ -27,6 +28,7 @@ interface RunFlags {
  */
 export const runFixtureReplay = async (argv: readonly string[], io: Io = process): Promise<number> => {
   let code = 0;
+  if (io === process) removeWorkFoldersOnSignals();
   const program = new Command('fixture-replay')
     .description('Replays recorded fixtures through the stages of the server, without PostgreSQL.')
     .configureOutput({writeOut: text => io.stdout.write(text), writeErr: text => io.stderr.write(text)})

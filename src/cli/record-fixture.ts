@@ -1,5 +1,4 @@
-import {existsSync, mkdirSync, mkdtempSync, rmSync} from 'node:fs';
-import {tmpdir} from 'node:os';
+import {existsSync, mkdirSync} from 'node:fs';
 import {join} from 'node:path';
 import {FixtureUnusable} from '../errors.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
@@ -8,6 +7,7 @@ import {recordServer} from '../replay/record-server.ts';
 import {recordSnapshot} from '../replay/record-snapshot.ts';
 import {type Bounds, type RecordedWal, recordWal} from '../replay/record-wal.ts';
 import {redactFixture} from '../replay/redact.ts';
+import {WorkFolder} from '../replay/work-folder.ts';
 import {replayFixtures} from './replay-fixtures.ts';
 
 export interface RecordFlags {
@@ -48,13 +48,9 @@ export const recordFixture = async (
     return replayFixtures([flags.out], {bless: true, diff: false}, output);
   }
   // What is to be redacted never lies in the folder that is given away, not even for a while.
-  const raw = mkdtempSync(join(tmpdir(), 'zs-record-'));
-  try {
-    await record(raw, flags, output, signal);
-    return await redactRecording(raw, flags.out, output);
-  } finally {
-    rmSync(raw, {recursive: true, force: true});
-  }
+  using raw = new WorkFolder();
+  await record(raw.dir, flags, output, signal);
+  return await redactRecording(raw.dir, flags.out, output);
 };
 
 /** A copy of a recording with every string replaced, and expectations of its own. @returns the exit code. */

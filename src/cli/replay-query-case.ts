@@ -1,12 +1,10 @@
-import {mkdtempSync, rmSync} from 'node:fs';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
 import type {Fixture, QueryCase} from '../replay/fixture.ts';
 import {LineWriter} from '../replay/lines.ts';
 import {readQueryScript} from '../replay/query-fixture.ts';
 import {QueryReplica} from '../replay/query-replica.ts';
 import {replayQueries} from '../replay/replay-queries.ts';
 import {type Outcome, settle} from '../replay/settle.ts';
+import {WorkFolder} from '../replay/work-folder.ts';
 import {deleteReplica} from '../replica/open.ts';
 
 const DIFFS = 'expect.diffs.ndjson';
@@ -19,33 +17,29 @@ export const replayQueryCase = async (
   {dir}: Fixture<QueryCase>,
   {bless, keep}: {readonly bless: boolean; readonly keep?: string | undefined},
 ): Promise<Outcome> => {
-  const work = mkdtempSync(join(tmpdir(), 'zs-replay-'));
+  using work = new WorkFolder();
   const started = performance.now();
-  try {
-    const script = await readQueryScript(dir);
-    if (keep) deleteReplica(keep);
-    const file = keep ?? join(work, 'replica.db');
-    const replica = await QueryReplica.build(file, script);
-    const replayed = await replayQueries(file, replica, script).finally(() => replica.close());
-    const got = join(work, DIFFS);
-    using out = new LineWriter(got);
-    for (const line of replayed.lines) out.write(line);
-    out.flush();
-    // A result that disagrees with itself is wrong whatever is expected, so it is never accepted.
-    const settled = await settle(dir, [{name: DIFFS, got}], {bless: bless && !replayed.disagreement});
-    return {
-      ...settled,
-      divergences: [
-        ...(replayed.disagreement
-          ? [{file: 'queries', line: 0, ...replayed.disagreement, writtenAt: null, expected: null, got: null}]
-          : []),
-        ...settled.divergences,
-      ],
-      summary: `${script.queries.length} queries over ${script.transactions.length} transactions, ${replayed.changes} changes`,
-      bytes: out.bytes,
-      ms: performance.now() - started,
-    };
-  } finally {
-    rmSync(work, {recursive: true, force: true});
-  }
+  const script = await readQueryScript(dir);
+  if (keep) deleteReplica(keep);
+  const file = keep ?? work.file('replica.db');
+  const replica = await QueryReplica.build(file, script);
+  const replayed = await replayQueries(file, replica, script).finally(() => replica.close());
+  const got = work.file(DIFFS);
+  using out = new LineWriter(got);
+  for (const line of replayed.lines) out.write(line);
+  out.flush();
+  // A result that disagrees with itself is wrong whatever is expected, so it is never accepted.
+  const settled = await settle(dir, [{name: DIFFS, got}], {bless: bless && !replayed.disagreement});
+  return {
+    ...settled,
+    divergences: [
+      ...(replayed.disagreement
+        ? [{file: 'queries', line: 0, ...replayed.disagreement, writtenAt: null, expected: null, got: null}]
+        : []),
+      ...settled.divergences,
+    ],
+    summary: `${script.queries.length} queries over ${script.transactions.length} transactions, ${replayed.changes} changes`,
+    bytes: out.bytes,
+    ms: performance.now() - started,
+  };
 };

@@ -1,8 +1,7 @@
 import {randomBytes} from 'node:crypto';
-import {existsSync, mkdtempSync, rmSync} from 'node:fs';
+import {existsSync} from 'node:fs';
 import {createServer, type Server} from 'node:http';
 import type {AddressInfo, Socket} from 'node:net';
-import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import pg from 'pg';
 import {BehaviorSubject} from 'rxjs';
@@ -18,6 +17,7 @@ import {LineWriter, readLines} from '../replay/lines.ts';
 import {SessionClient} from '../replay/session-client.ts';
 import {readSession, type SessionStep} from '../replay/session-script.ts';
 import {type Outcome, settle} from '../replay/settle.ts';
+import {WorkFolder} from '../replay/work-folder.ts';
 import {readReplicaState} from '../replica/sync-context.ts';
 import type {VersionReady} from '../sync/types.ts';
 import {WalSteps} from './wal-steps.ts';
@@ -38,20 +38,19 @@ export const replaySessionCase = async (
   {bless, postgres}: {readonly bless: boolean; readonly postgres: string},
 ): Promise<Outcome> => {
   const started = performance.now();
-  const work = mkdtempSync(join(tmpdir(), 'zs-replay-'));
+  using work = new WorkFolder();
   const script = await readSession(fixture.dir);
   const expected = await expectedPerStep(join(fixture.dir, EXPECTED));
   const database = await createDatabase(postgres);
   try {
-    const got = join(work, EXPECTED);
+    const got = work.file(EXPECTED);
     using out = new LineWriter(got);
-    await converse(fixture, join(work, 'replica.db'), database.url, script, expected, out);
+    await converse(fixture, work.file('replica.db'), database.url, script, expected, out);
     out.flush();
     const settled = await settle(fixture.dir, [{name: EXPECTED, got}], {bless});
     return {...settled, summary: `${script.length} steps`, bytes: out.bytes, ms: performance.now() - started};
   } finally {
     await database.drop();
-    rmSync(work, {recursive: true, force: true});
   }
 };
 

@@ -1,5 +1,4 @@
-import {mkdtempSync, rmSync, statSync} from 'node:fs';
-import {tmpdir} from 'node:os';
+import {statSync} from 'node:fs';
 import {join} from 'node:path';
 import {Subject, takeUntil, tap} from 'rxjs';
 import {replay} from '../../pipelines/replay.ts';
@@ -12,6 +11,7 @@ import {LineWriter} from '../replay/lines.ts';
 import {logLine, type ReplayedTransaction} from '../replay/log-lines.ts';
 import {type Outcome, settle} from '../replay/settle.ts';
 import {Stepper, type Terminal} from '../replay/stepper.ts';
+import {WorkFolder} from '../replay/work-folder.ts';
 import {deleteReplica} from '../replica/open.ts';
 import {readReplicaState} from '../replica/sync-context.ts';
 
@@ -31,9 +31,9 @@ export interface WalCaseOptions {
  */
 export const replayWalCase = async (fixture: Fixture<WalCase>, options: WalCaseOptions): Promise<Outcome> => {
   const {dir} = fixture;
-  const work = mkdtempSync(join(tmpdir(), 'zs-replay-'));
-  const replicaFile = options.keep ?? join(work, 'replica.db');
-  const outputs = {log: join(work, 'log.ndjson'), replica: join(work, 'replica.ndjson')};
+  using work = new WorkFolder();
+  const replicaFile = options.keep ?? work.file('replica.db');
+  const outputs = {log: work.file('log.ndjson'), replica: work.file('replica.ndjson')};
   const stopped = new Subject<void>();
   let isStopped = false;
   const stop = () => {
@@ -87,7 +87,6 @@ export const replayWalCase = async (fixture: Fixture<WalCase>, options: WalCaseO
     return {...settled, summary: totals.text(partial), bytes: statSync(join(dir, WAL_FILE)).size, ms};
   } finally {
     stepper?.close();
-    rmSync(work, {recursive: true, force: true});
   }
 };
 

@@ -1,5 +1,4 @@
-import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
-import {tmpdir} from 'node:os';
+import {mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import type {PublishedSchema} from '../pg/published-schema.ts';
 import {parseSnapshotRow} from './build-replica.ts';
@@ -23,6 +22,7 @@ import {Pseudonyms} from './pseudonyms.ts';
 import {frameLine, readRecording} from './recording.ts';
 import {FrameRewriter} from './redact-frame.ts';
 import {mapStored, ReplicaRewriter} from './redact-replica.ts';
+import {WorkFolder} from './work-folder.ts';
 
 /** Takes the lines of a rewritten file. */
 type Sink = (file: string, line: string) => void;
@@ -33,8 +33,8 @@ type Sink = (file: string, line: string) => void;
  * @throws FixtureUnusable, StreamUndecodable.
  */
 export const redactFixture = async (from: Fixture<WalCase>, dir: string): Promise<void> => {
-  const work = mkdtempSync(join(tmpdir(), 'zs-redact-'));
-  const names = new Pseudonyms(join(work, 'words.db'));
+  using work = new WorkFolder();
+  const names = new Pseudonyms(work.file('words.db'));
   const files = new Map<string, LineWriter>();
   try {
     const strings = new ColumnStrings();
@@ -63,7 +63,6 @@ export const redactFixture = async (from: Fixture<WalCase>, dir: string): Promis
   } finally {
     for (const writer of files.values()) writer.close();
     names.close();
-    rmSync(work, {recursive: true, force: true});
   }
 };
 

@@ -1,4 +1,5 @@
-import {mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
+import {spawn} from 'node:child_process';
+import {mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {Database} from 'better-sqlite3';
@@ -10,6 +11,7 @@ import {Pseudonyms} from '../../src/replay/pseudonyms.ts';
 import {openReader} from '../../src/replica/open.ts';
 import {startDaemon} from '../helpers/daemon.ts';
 import {createDatabase} from '../helpers/postgres.ts';
+import {until} from '../helpers/until.ts';
 import {fixtureReplay} from './io.ts';
 
 let root: string;
@@ -156,6 +158,38 @@ test('no string is left of a running server either, nor of what reached it besid
   expect(all).not.toMatch(/topsecret|aaaaaaaa|746f70736563726574/);
   for (const kept of ['815', '4711', 'key', '"redacted": true', '"early"']) expect(all).toContain(kept);
   expect(readFileSync(join(dir, 'expect.log.ndjson'), 'utf8')).not.toContain('"fault"');
+});
+
+test('a recording that is ended by a signal leaves no raw copy behind', async () => {
+  await using db = await createDatabase(
+    'CREATE TABLE t (id int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE t',
+  );
+  const tmp = join(root, 'tmp');
+  mkdirSync(tmp);
+  const child = spawn(
+    process.execPath,
+    [
+      'dist/fixture-replay.js',
+      'record',
+      '--redact',
+      '--upstream',
+      db.url,
+      '--publication',
+      'p',
+      '--out',
+      join(root, 'x'),
+    ],
+    {env: {...process.env, TMPDIR: tmp}, stdio: ['ignore', 'pipe', 'inherit']},
+  );
+  let printed = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    printed += chunk.toString();
+  });
+  await until(() => printed.includes('recording;'), 'the recording has begun');
+  expect(readdirSync(tmp)).toHaveLength(1);
+  child.kill('SIGTERM');
+  expect(await new Promise(resolve => child.once('exit', resolve))).toBe(143);
+  expect(readdirSync(tmp)).toEqual([]);
 });
 
 describe('strings within values', () => {
