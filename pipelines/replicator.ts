@@ -92,6 +92,10 @@ export const replicator = ({
         owner = true;
         status.streaming(state, state.context.slot, slot);
         log.info({watermark: state.stateVersion, slot: state.context.slot}, 'streaming changes');
+        if (!point.ddlDetection)
+          log.info(
+            'schema changes are looked for in the catalog every second, since the upstream role may not create event triggers',
+          );
         const first: ReplicatorEvent = {
           type: 'version-ready',
           ready: {version: state.stateVersion, upstreamCommitTimeMs: null, readyTimeMs: Date.now()},

@@ -106,7 +106,7 @@ const run = async (random: Random, db: TestDatabase, replica: Replicating, round
 };
 
 /** More rounds for a longer look. */
-const ROUNDS = Number(process.env['ZS_ROUNDS'] ?? 8);
+const ROUNDS = Number(process.env['ZS_ROUNDS'] ?? 6);
 const seed = Number(process.env['ZS_SEED'] ?? Date.now() % 1_000_000);
 
 test(
