@@ -3,7 +3,7 @@ import {TimeDigest} from '../observe/time-digest.ts';
 import type {Snapshot} from '../replica/snapshots.ts';
 import type {TableSpec} from '../replica/table-spec.ts';
 import type {AST} from '../zql/ast.ts';
-import {allNodes, type NodePlan, planQuery} from '../zql/plan.ts';
+import {allNodes, type NodePlan, namesOneRow, planQuery} from '../zql/plan.ts';
 import {type Choice, chooseAccess} from '../zql/planner.ts';
 import type {RowChange} from './changes.ts';
 import {describe} from './describe.ts';
@@ -345,8 +345,8 @@ export class Graph implements QueryGraph {
   }
 }
 
-/** None where the next row is found by walking on. */
+/** None where there is no next row, or where it is found by walking on. */
 const reserveOf = (plan: NodePlan, sql: NodeSql, snapshot: Snapshot): number =>
-  plan.limit && sorts(planLines(snapshot, sql.statement))
+  plan.limit && !namesOneRow(plan.where, plan.table) && sorts(planLines(snapshot, sql.statement))
     ? Math.min(MOST_RESERVE, Math.max(LEAST_RESERVE, plan.limit >> 1))
     : 0;

@@ -3,7 +3,8 @@ import type {Fragment} from '../zql/fragment.ts';
 
 /** SQLite's plan of a statement, one line per step, indented by depth. */
 export const planLines = (snapshot: Snapshot, {sql, params}: Fragment): string[] => {
-  const rows = snapshot.prepare(`EXPLAIN QUERY PLAN ${sql}`).raw(false).all(params) as {
+  // Not kept: it would push statements in use out of the cache.
+  const rows = snapshot.db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(params) as {
     id: number;
     parent: number;
     detail: string;

@@ -128,6 +128,15 @@ export const isScalar = (
   tables: ReadonlyMap<string, {readonly keys: readonly (readonly string[])[]}>,
 ): boolean => {
   if (!scalar || related.correlation.childField.length !== 1 || related.subquery.limit === 0) return false;
+  const table = tables.get(related.subquery.table);
+  return table !== undefined && namesOneRow(related.subquery.where, table);
+};
+
+/** Do literals hold all of a unique key? */
+export const namesOneRow = (
+  where: Condition | undefined,
+  table: {readonly keys: readonly (readonly string[])[]},
+): boolean => {
   const pinned = new Set<string>();
   const visit = (condition: Condition | undefined) => {
     if (condition?.type === 'and') condition.conditions.forEach(visit);
@@ -140,8 +149,8 @@ export const isScalar = (
     )
       pinned.add(condition.left.name);
   };
-  visit(related.subquery.where);
-  return tables.get(related.subquery.table)?.keys.some(key => key.every(name => pinned.has(name))) ?? false;
+  visit(where);
+  return table.keys.some(key => key.every(name => pinned.has(name)));
 };
 
 /** EXISTS and NOT EXISTS of a condition, not those nested in their subqueries. */
