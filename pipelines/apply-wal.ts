@@ -62,7 +62,10 @@ export const applyWal = (deps: ApplyWalDeps): OperatorFunction<WalFrames, Applie
         stage('decode', decodeFrames(), {bytesOf: frameBytes}),
         stage('batch', batchTransactions(deps.partBytes ?? PART_BYTES)),
         stage('schema', followSchema(schema), {bytesOf: (batch: Batch) => batch.bytes}),
-        stage('apply', applyBatches({db, watermark, ...schema}), {bytesOf: (batch: Batch) => batch.bytes}),
+        stage('apply', applyBatches({db, watermark, ...schema}), {
+          bytesOf: (batch: Batch) => batch.bytes,
+          committedMs: applied => applied.upstreamCommitTimeMs,
+        }),
         checkpoint<Applied>(db, {
           everyBytes: CHECKPOINT_BYTES,
           onComplete: deps.onCheckpoint ?? (() => {}),

@@ -4,6 +4,7 @@ import type {DaemonInspection} from '../observe/inspection.ts';
 import {renderHtml} from '../observe/render-html.ts';
 import {renderMermaid} from '../observe/render-mermaid.ts';
 import {renderText} from '../observe/render-text.ts';
+import {explainAst} from './explain-ast.ts';
 import {fetchInspection, type Target} from './fetch-inspection.ts';
 import {serveInspector} from './serve-inspector.ts';
 import {watchInspector} from './watch-inspector.ts';
@@ -15,6 +16,8 @@ interface Options extends Target {
   readonly sql?: boolean;
   readonly html?: string;
   readonly serve?: true | number;
+  readonly ast?: string;
+  readonly replica?: string;
 }
 
 const EXAMPLES = `
@@ -23,7 +26,9 @@ Examples:
   inspect-pipeline --watch                  again every second, with rates; q ends it
   inspect-pipeline --serve                  the same as a page, live, on http://127.0.0.1:4850
   inspect-pipeline --html pipeline.html     the page as one file, to keep or to send
-  inspect-pipeline --url http://db1:4848 --password "$ZERO_ADMIN_PASSWORD" --json`;
+  inspect-pipeline --url http://db1:4848 --password "$ZERO_ADMIN_PASSWORD" --json
+  inspect-pipeline --ast query.json --replica zero.db
+                                            how one query is answered: rows read, plans, missing indexes; no server needed`;
 
 const DEFAULT_PORT = 4850;
 
@@ -41,6 +46,8 @@ export const runInspectPipeline = async (argv: readonly string[]): Promise<numbe
     .option('--mermaid', 'the picture as Mermaid text')
     .option('--html <file>', 'the picture as one self-contained page')
     .option('--serve [port]', `the page, live, on a port of this machine (${DEFAULT_PORT})`, portNumber)
+    .option('--ast <file>', 'explain one query (its AST as JSON, - for standard input) against --replica')
+    .option('--replica <file>', "a server's replica file, or a copy of one")
     .addHelpText('after', EXAMPLES)
     .exitOverride();
   try {
@@ -51,6 +58,7 @@ export const runInspectPipeline = async (argv: readonly string[]): Promise<numbe
   }
   const options = command.opts<Options>();
   try {
+    if (options.ast !== undefined || options.replica !== undefined) return await explain(options);
     if (options.serve !== undefined)
       return await serveInspector(options, options.serve === true ? DEFAULT_PORT : options.serve);
     if (options.watch) return await watchInspector(options, {sql: options.sql ?? false});
@@ -65,6 +73,15 @@ export const runInspectPipeline = async (argv: readonly string[]): Promise<numbe
     process.stderr.write(`inspect-pipeline: ${(error as Error).message}\n`);
     return 1;
   }
+};
+
+const explain = async ({ast, replica, json}: Options): Promise<number> => {
+  if (ast === undefined || replica === undefined)
+    throw new Error('--ast and --replica go together: the query, and the file to run it against.');
+  const analysis = await explainAst(ast, replica);
+  const {analysisText} = await import('../ivm/explain.ts');
+  process.stdout.write(json ? `${JSON.stringify(analysis, null, 2)}\n` : analysisText(analysis));
+  return 0;
 };
 
 const render = (inspection: DaemonInspection, {json, mermaid, sql}: Options): string => {

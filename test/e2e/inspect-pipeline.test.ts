@@ -1,0 +1,218 @@
+import {spawn} from 'node:child_process';
+import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {type Browser, chromium, type Page} from 'playwright-core';
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {type Daemon, startDaemon} from '../helpers/daemon.ts';
+import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
+import {type StockClient, stockClient} from '../helpers/stock-client.ts';
+import {until} from '../helpers/until.ts';
+import {deployAnyone} from './permissions.ts';
+import {ddl, schema, zql} from './schema.ts';
+
+const CHROMIUM = '/usr/bin/chromium';
+const PASSWORD = 'look-at-me';
+
+let db: TestDatabase;
+let daemon: Daemon;
+let client: StockClient<typeof schema>;
+let dir: string;
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'zs-inspect-'));
+  db = await createDatabase(ddl);
+  daemon = await startDaemon({
+    upstream: db.url,
+    appID: db.appID,
+    env: {ZERO_ADMIN_PASSWORD: PASSWORD, NODE_ENV: 'production'},
+  });
+  await deployAnyone(db, db.appID);
+  client = stockClient({schema, server: daemon.url, storageKey: db.name, userID: 'u1'});
+  const labels = client.zero.materialize(zql.label.orderBy('name', 'asc').limit(10));
+  await client.zero.mutate.label.insert({id: 'l1', name: 'first'});
+  await until(
+    async () =>
+      (await db.query(`SELECT 1 FROM label`)).rowCount === 1 && (labels.data as unknown[]).length === 1,
+    'the label is there',
+  );
+});
+
+afterAll(async () => {
+  await client?.[Symbol.asyncDispose]();
+  await daemon?.[Symbol.asyncDispose]();
+  await db?.[Symbol.asyncDispose]();
+  rmSync(dir, {recursive: true, force: true});
+});
+
+/** Runs the tool to its end. */
+const inspect = async (...args: string[]) => {
+  const child = spawn(process.execPath, ['dist/inspect-pipeline.js', '--url', daemon.url, ...args], {
+    env: {PATH: process.env['PATH']},
+  });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', chunk => (out += chunk));
+  child.stderr.on('data', chunk => (err += chunk));
+  const code = await new Promise<number | null>(resolve => child.once('close', resolve));
+  return {code, out, err};
+};
+
+describe('once', () => {
+  test('shows every stage in order, the graphs and the group', async () => {
+    const {code, out} = await inspect('--password', PASSWORD);
+    expect(code).toBe(0);
+    const stages = [...out.matchAll(/^ {2}[▶·] (\S+)/gm)].map(match => match[1]);
+    expect(stages).toEqual(
+      expect.arrayContaining(['replication.decode', 'replication.ack', 'query.advance', 'client-group.poke']),
+    );
+    expect(stages.indexOf('replication.decode')).toBeLessThan(stages.indexOf('replication.apply'));
+    expect(out).toMatch(/label: 1 rows · 1 subscribers/);
+    expect(out).toMatch(/group \S+: at \S+ · 1 clients/);
+    expect(out).toMatch(/replication\.apply .* lag [\d.]+ m?s, measured/);
+  });
+
+  test('JSON and Mermaid', async () => {
+    const json = await inspect('--password', PASSWORD, '--json');
+    expect(JSON.parse(json.out)).toMatchObject({replicator: {state: 'streaming'}, workers: [{index: 0}]});
+    const {out} = await inspect('--password', PASSWORD, '--mermaid');
+    expect(out).toMatch(/^flowchart LR\n/);
+    expect(out).toContain('replication.apply');
+  });
+
+  test('a missing password and a server that is not there are told', async () => {
+    expect(await inspect()).toMatchObject({code: 1, err: expect.stringContaining('--password')});
+    expect(await inspect('--url', 'http://127.0.0.1:1')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('no server answers at http://127.0.0.1:1'),
+    });
+  });
+});
+
+describe('one query against a replica file', () => {
+  const query = (file: string, ast: unknown) => {
+    const path = join(dir, file);
+    writeFileSync(path, typeof ast === 'string' ? ast : JSON.stringify(ast));
+    return path;
+  };
+
+  test('rows read, the plan and the answer are told', async () => {
+    const ast = query('by-name.json', {table: 'label', orderBy: [['name', 'asc']], limit: 3});
+    const {code, out} = await inspect('--ast', ast, '--replica', daemon.replicaFile);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^1 rows synced \(label 1\), \d+ rows read/);
+    expect(out).toContain('source label');
+    expect(out).toMatch(/SCAN|SEARCH/);
+    const json = await inspect('--ast', ast, '--replica', daemon.replicaFile, '--json');
+    expect(JSON.parse(json.out)).toMatchObject({syncedRows: 1});
+  });
+
+  test('what is wrong with a file is told', async () => {
+    const told = async (...args: string[]) => {
+      const {code, err} = await inspect(...args);
+      expect(code).toBe(1);
+      return err;
+    };
+    const replica = ['--replica', daemon.replicaFile];
+    const good = query('good.json', {table: 'label'});
+    expect(await told('--ast', good)).toContain('go together');
+    expect(await told('--ast', good, '--replica', join(dir, 'none.db'))).toContain('there is no replica at');
+    expect(await told('--ast', query('bad.json', '{'), ...replica)).toContain('no JSON');
+    expect(await told('--ast', query('odd.json', {tab: 1}), ...replica)).toContain('is no query: table');
+    expect(await told('--ast', query('far.json', {table: 'nowhere'}), ...replica)).toContain('nowhere');
+  });
+});
+
+// A real terminal, made by util-linux's script.
+test.skipIf(!existsSync('/usr/bin/script'))(
+  '--watch draws on a terminal, scrolls, and gives the terminal back at q',
+  async () => {
+    const command = `${process.execPath} dist/inspect-pipeline.js --url ${daemon.url} --password ${PASSWORD} --watch`;
+    const child = spawn('script', ['-qfec', `stty rows 12 cols 90; ${command}`, '/dev/null'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    let out = '';
+    child.stdout.on('data', chunk => (out += chunk));
+    const closed = new Promise<number | null>(resolve => child.once('close', resolve));
+    await until(() => out.includes('/s in'), 'rates are shown');
+    expect(out).toContain('\x1b[?1049h');
+    expect(out).toMatch(/q ends · ↑↓ scroll · \d+ lines more/);
+    const last = () => out.slice(out.lastIndexOf('\x1b[H'));
+    expect(last()).toContain('zerostream');
+    child.stdin.write('\x1b[B\x1b[B\x1b[B');
+    await until(() => !/zerostream \d/.test(last()), 'the view has scrolled');
+    child.stdin.write('q');
+    expect(await closed).toBe(0);
+    expect(out.trimEnd().endsWith('\x1b[?1049l')).toBe(true);
+  },
+);
+
+describe.skipIf(!existsSync(CHROMIUM))('the page', () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking'],
+    });
+  });
+  afterAll(() => browser?.close());
+
+  const open = async (url: string): Promise<{page: Page; errors: string[]}> => {
+    const page = await browser.newPage({viewport: {width: 1400, height: 900}});
+    const errors: string[] = [];
+    page.on('pageerror', error => errors.push(String(error)));
+    page.on('request', request => {
+      const {host} = new URL(request.url());
+      if (request.url().startsWith('http') && host !== new URL(url).host) errors.push(request.url());
+    });
+    await page.goto(url);
+    return {page, errors};
+  };
+
+  test('--html writes one self-contained page, usable with the keyboard', async () => {
+    const file = join(dir, 'pipeline.html');
+    expect(await inspect('--password', PASSWORD, '--html', file)).toMatchObject({code: 0});
+    expect(readFileSync(file, 'utf8')).not.toContain(PASSWORD);
+    const {page, errors} = await open(`file://${file}`);
+    await page.getByRole('button', {name: /^decode/}).focus();
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('Enter');
+    await page.getByText('replicator · replication.batch').waitFor();
+    expect(await page.locator(':focus').getAttribute('data-key')).toBe('replicator/replication.batch');
+    await page.getByText('was not rebuilt since the start').waitFor();
+    const graph = page.locator('summary', {hasText: 'label'});
+    await graph.focus();
+    await page.keyboard.press('Enter');
+    await page.getByText('take 10').waitFor();
+    await page.getByRole('button', {name: /light and dark/}).click();
+    expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark');
+    expect(errors).toEqual([]);
+  });
+
+  test('--serve shows a live server, and says when it is gone', async () => {
+    const child = spawn(
+      process.execPath,
+      ['dist/inspect-pipeline.js', '--url', daemon.url, '--password', PASSWORD, '--serve', '0'],
+      {env: {PATH: process.env['PATH']}},
+    );
+    let out = '';
+    child.stdout.on('data', chunk => (out += chunk));
+    const closed = new Promise<number | null>(resolve => child.once('close', resolve));
+    try {
+      await until(() => out.includes('Ctrl-C ends'), 'the page is served');
+      const url = /: (http:\/\/127\.0\.0\.1:\d+\/)/.exec(out)![1]!;
+      const {page, errors} = await open(url);
+      await page.getByRole('button', {name: /^apply/}).click();
+      await page.getByText('replicator · replication.apply').waitFor();
+      const total = async () =>
+        Number(/· (\d+) in all/.exec((await page.locator('#detail dd').first().textContent()) ?? '')?.[1]);
+      const before = await total();
+      await client.zero.mutate.label.update({id: 'l1', name: 'second'});
+      await until(async () => (await total()) > before, 'the change is counted');
+      expect(errors).toEqual([]);
+    } finally {
+      child.kill('SIGTERM');
+    }
+    expect(await closed).toBe(0);
+  });
+});
