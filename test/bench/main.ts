@@ -8,6 +8,7 @@ import {totalRows} from './data/rows.ts';
 import {groups} from './groups/groups.ts';
 import {points} from './groups/points.ts';
 import type {Kind} from './helpers/bench-server.ts';
+import {watchInterrupts} from './helpers/interrupt.ts';
 import {startBenchPostgres} from './helpers/postgres.ts';
 import {hotFunctions, profilingEnv} from './helpers/profile.ts';
 import {renderTable} from './helpers/table.ts';
@@ -145,6 +146,7 @@ const load = async (): Promise<void> => {
 };
 
 const main = async (): Promise<void> => {
+  watchInterrupts();
   const [what, url] = positionals;
   if (values.help) return void process.stdout.write(HELP);
   if (what === 'load') return load();

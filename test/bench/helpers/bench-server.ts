@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {type Daemon, startDaemon} from '../../helpers/daemon.ts';
 import {deployPermissions} from '../data/load.ts';
+import {endOnInterrupt} from './interrupt.ts';
 import {pathWith, peerCommand} from './peer.ts';
 import {pidsOf, treeCpuMs, treePssBytes} from './process-tree.ts';
 
@@ -25,6 +26,7 @@ export class BenchServer {
   readonly url: string;
   readonly #options: ServerOptions;
   readonly #dir: string;
+  readonly #ended: () => void;
   #daemon: Daemon;
 
   private constructor(options: ServerOptions, dir: string, daemon: Daemon) {
@@ -33,6 +35,7 @@ export class BenchServer {
     this.#dir = dir;
     this.#daemon = daemon;
     this.url = daemon.url;
+    this.#ended = endOnInterrupt(() => this.stop());
   }
 
   /** Resolves when `/keepalive` answers 200 and permissions are deployed. */
@@ -88,6 +91,7 @@ export class BenchServer {
   }
 
   async stop(): Promise<void> {
+    this.#ended();
     await this.#daemon[Symbol.asyncDispose]();
     await rm(this.#dir, {recursive: true, force: true});
   }

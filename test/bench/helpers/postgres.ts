@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import pg from 'pg';
 import {freePort, startPostgres} from '../../helpers/postgres-server.ts';
 import {until} from '../../helpers/until.ts';
+import {endOnInterrupt} from './interrupt.ts';
 
 /** Debian's package; the embedded server stands in where it is not installed. */
 const DEBIAN_BIN = '/usr/lib/postgresql/15/bin';
@@ -40,6 +41,7 @@ export interface BenchPostgres {
 /** The one PostgreSQL of a run. */
 export const startBenchPostgres = async (): Promise<BenchPostgres> => {
   const server = existsSync(`${DEBIAN_BIN}/postgres`) ? await startDebian() : await startEmbedded();
+  const ended = endOnInterrupt(() => server.stop());
   const admin = new pg.Client(server.url);
   admin.on('error', () => {});
   await admin.connect();
@@ -74,6 +76,7 @@ export const startBenchPostgres = async (): Promise<BenchPostgres> => {
       await admin.query(`DROP DATABASE IF EXISTS "${database}" WITH (FORCE)`);
     },
     stop: async () => {
+      ended();
       await admin.end();
       await server.stop();
     },
