@@ -41,33 +41,56 @@ export class NodeSql {
   readonly #keysWhere: Fragment;
   /** At the root: the way the planner chose. */
   readonly #rootWhere: Fragment;
-  readonly #byKeys: string;
-  readonly #byIdentity: string;
-  readonly #byRowid: string;
-  readonly #allRows: string;
-  readonly #parents: ReadonlyMap<NodePlan, string>;
+  /** Texts are made when they are needed first: most graphs need few of them. */
+  #selectText: string | undefined;
+  #byKeysText: string | undefined;
+  #byIdentityText: string | undefined;
+  #byRowidText: string | undefined;
+  #allRowsText: string | undefined;
+  readonly #parentsTexts = new Map<NodePlan, string>();
 
   /** @throws QueryError if a condition does not fit its columns. */
   constructor(plan: NodePlan, access: Access = PROBE) {
     this.#plan = plan;
-    const name = ident(plan.table.name);
     const probe = probeAccess(plan);
-    this.#where = join([compileWhere(plan, 't', probe), compileStart(plan, 't')], ' AND ');
+    const start = compileStart(plan, 't');
+    this.#where = join([compileWhere(plan, 't', probe), start], ' AND ');
     this.#keysWhere = access.counted
-      ? join([compileWhere(plan, 't', {...probe, counted: true}), compileStart(plan, 't')], ' AND ')
+      ? join([compileWhere(plan, 't', {...probe, counted: true}), start], ' AND ')
       : this.#where;
-    this.#rootWhere = join([compileWhere(plan, 't', access), compileStart(plan, 't')], ' AND ');
-    this.#byIdentity = `${select(plan)} FROM ${rowsOfTuples(plan, plan.key)} AND ${this.#where.sql}`;
-    this.#byRowid = `${select(plan)} FROM json_each(?) k CROSS JOIN ${name} t ON t.rowid = k.value`;
-    this.#allRows = `${select(plan)} FROM ${name} t WHERE ${this.#rootWhere.sql}`;
-    this.#byKeys = plan.role === 'root' ? '' : this.#compileByKeys();
-    this.#parents = new Map(
-      plan.exists.map(child => [
-        child,
-        `SELECT ${tupleJson(plan.table, plan.key, 't')}, ${tupleJson(plan.table, plan.childField.length ? plan.childField : plan.key, 't')}
-         FROM ${rowsOfTuples(plan, child.parentField)} LIMIT ?`,
-      ]),
-    );
+    this.#rootWhere =
+      access === probe ? this.#where : join([compileWhere(plan, 't', access), start], ' AND ');
+  }
+
+  get #select(): string {
+    return (this.#selectText ??= select(this.#plan));
+  }
+
+  get #byKeys(): string {
+    return (this.#byKeysText ??= this.#compileByKeys());
+  }
+
+  get #byIdentity(): string {
+    return (this.#byIdentityText ??= `${this.#select} FROM ${rowsOfTuples(this.#plan, this.#plan.key)} AND ${this.#where.sql}`);
+  }
+
+  get #byRowid(): string {
+    return (this.#byRowidText ??= `${this.#select} FROM json_each(?) k CROSS JOIN ${ident(this.#plan.table.name)} t ON t.rowid = k.value`);
+  }
+
+  get #allRows(): string {
+    return (this.#allRowsText ??= `${this.#select} FROM ${ident(this.#plan.table.name)} t WHERE ${this.#rootWhere.sql}`);
+  }
+
+  #parents(child: NodePlan): string {
+    let text = this.#parentsTexts.get(child);
+    if (!text) {
+      const {table, key, childField} = this.#plan;
+      text = `SELECT ${tupleJson(table, key, 't')}, ${tupleJson(table, childField.length ? childField : key, 't')}
+         FROM ${rowsOfTuples(this.#plan, child.parentField)} LIMIT ?`;
+      this.#parentsTexts.set(child, text);
+    }
+    return text;
   }
 
   /** Keys worth asking for at once: without an index each statement reads the whole table. */
@@ -141,7 +164,7 @@ export class NodeSql {
     limit: number,
   ): {identity: string; key: string | null}[] | null {
     const rows = snapshot
-      .prepare(this.#parents.get(child)!)
+      .prepare(this.#parents(child))
       .raw()
       .all(tupleList(keys), limit + 1) as [string, string | null][];
     if (rows.length > limit) return null;
@@ -157,16 +180,15 @@ export class NodeSql {
     const {table, childField, limit} = this.#plan;
     const name = ident(table.name);
     const where = this.#keysWhere.sql;
-    if (limit === null)
-      return `${select(this.#plan)} FROM ${rowsOfTuples(this.#plan, childField)} AND ${where}`;
+    if (limit === null) return `${this.#select} FROM ${rowsOfTuples(this.#plan, childField)} AND ${where}`;
     const order = compileOrder(this.#plan, 't');
     // `t` of the inner statement is the candidate, `t` of the outer one the row that is read.
     if (hasIndexOn(table, childField))
       // Per key the first rows only: SQLite walks `limit` index entries per key instead of reading all children.
-      return `${select(this.#plan)} FROM json_each(?) k CROSS JOIN ${name} t ON t.rowid IN
+      return `${this.#select} FROM json_each(?) k CROSS JOIN ${name} t ON t.rowid IN
         (SELECT t.rowid FROM ${name} t WHERE ${joinTuples(childField, 't')} AND ${where}${order} LIMIT ${limit})`;
     const keys = childField.map(field => `t.${ident(field)}`).join(', ');
-    return `${select(this.#plan)} FROM
+    return `${this.#select} FROM
       (SELECT t.rowid AS r, row_number() OVER (PARTITION BY ${keys}${order}) AS n
        FROM ${name} t WHERE ${inTuples(childField, 't')} AND ${where}) w
       CROSS JOIN ${name} t ON t.rowid = w.r WHERE w.n <= ${limit}`;

@@ -17,11 +17,20 @@ const MAYBE_REAL = new Set([
 const MAYBE_UNSAFE = new Set(['int8']);
 
 /** JSON text of a row in wire form: every synced column (zql.md §4.5). Fails on an integer beyond ±(2^53 − 1). */
-export const rowJson = (table: TableSpec, alias: string): string =>
-  `json_object(${table.columns
-    .filter(column => column.zqlType !== null)
-    .map(column => `${literal(column.name)}, ${wireValue(table, column, alias)}`)
-    .join(', ')})`;
+export const rowJson = (table: TableSpec, alias: string): string => {
+  let text = alias === 't' ? rowTexts.get(table) : undefined;
+  if (text === undefined) {
+    text = `json_object(${table.columns
+      .filter(column => column.zqlType !== null)
+      .map(column => `${literal(column.name)}, ${wireValue(table, column, alias)}`)
+      .join(', ')})`;
+    if (alias === 't') rowTexts.set(table, text);
+  }
+  return text;
+};
+
+/** Every query needs it of its tables: made once per table and shape. */
+const rowTexts = new WeakMap<TableSpec, string>();
 
 const wireValue = (table: TableSpec, column: ColumnSpec, alias: string): string => {
   const sql = `${alias}.${ident(column.name)}`;
