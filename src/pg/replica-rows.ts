@@ -43,7 +43,8 @@ export const dropOlderReplicas = async (client: pg.Client, shard: string, id: st
        AND NOT EXISTS (SELECT 1 FROM pg_replication_slots s WHERE s.slot_name = r."slot" AND s.active)`,
     [id],
   );
-  for (const row of rows) await dropReplica(client, shard, row.id, row.slot);
+  for (const row of rows)
+    await unlessFilling(client, row.slot, () => dropReplica(client, shard, row.id, row.slot));
 };
 
 export const dropReplica = async (
@@ -64,6 +65,26 @@ export const lockSync = async (client: pg.Client, slot: string): Promise<void> =
   await client.query(`SELECT pg_advisory_lock(${syncLock})`, [lockName(slot)]);
 };
 
+/** Does the work unless a living session is filling the slot. @returns false if one is. */
+const unlessFilling = async (
+  client: pg.Client,
+  slot: string | null,
+  work: () => Promise<void>,
+): Promise<boolean> => {
+  const name = [lockName(slot ?? '')];
+  const {rows} = await client.query<{free: boolean}>(
+    `SELECT pg_try_advisory_lock(${syncLock}) AS free`,
+    name,
+  );
+  if (!rows[0]?.free) return false;
+  try {
+    await work();
+  } finally {
+    await client.query(`SELECT pg_advisory_unlock(${syncLock})`, name);
+  }
+  return true;
+};
+
 /**
  * Drops the slots that failed syncs left behind: inactive, of this shard, without a complete replica, and no living
  * session is filling one. @returns their names.
@@ -76,13 +97,7 @@ export const dropStraySlots = async (client: pg.Client, shard: string): Promise<
   );
   const dropped: string[] = [];
   for (const {slot, id} of rows) {
-    const lock = await client.query<{free: boolean}>(`SELECT pg_try_advisory_lock(${syncLock}) AS free`, [
-      lockName(slot),
-    ]);
-    if (!lock.rows[0]?.free) continue;
-    await dropReplica(client, shard, id, slot);
-    dropped.push(slot);
-    await client.query(`SELECT pg_advisory_unlock(${syncLock})`, [lockName(slot)]);
+    if (await unlessFilling(client, slot, () => dropReplica(client, shard, id, slot))) dropped.push(slot);
   }
   return dropped;
 };
