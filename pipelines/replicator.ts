@@ -21,6 +21,7 @@ import type {StageBoard} from '../src/flow/stage.ts';
 import type {ReplicatorInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool} from '../src/pg/connect.ts';
+import {upstreamFault} from '../src/pg/upstream-fault.ts';
 import {FrameTap} from '../src/replay/frame-tap.ts';
 import {replicaError} from '../src/replica/classify-error.ts';
 import {deleteReplica, openWriter} from '../src/replica/open.ts';
@@ -117,7 +118,7 @@ export const replicator = ({
   };
 
   const recover = (raw: unknown): Observable<ReplicatorEvent> => {
-    const error = replicaError(raw) ?? raw;
+    const error = replicaError(raw) ?? upstreamFault(raw) ?? raw;
     const recovery: Recovery = error instanceof DaemonError ? error.recovery : 'stop';
     if (recovery === 'resync' && config.autoReset) {
       const {code, message} = error as DaemonError;
