@@ -3,9 +3,15 @@
  * collision on purpose (whoever did would only keep stale rows to himself). Many times faster than a cryptographic one.
  */
 export const digestOfIds = (ids: Iterable<string>): string => {
-  let [a, b, c, d] = [0, 0, 0, 0];
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
   for (const id of ids) {
-    let [h1, h2, h3, h4] = [0x9e3779b9, 0x85ebca6b, 0xc2b2ae35, 0x27d4eb2f];
+    let h1 = 0x9e3779b9 | 0;
+    let h2 = 0x85ebca6b | 0;
+    let h3 = 0xc2b2ae35 | 0;
+    let h4 = 0x27d4eb2f | 0;
     for (let i = 0; i < id.length; i++) {
       const k = id.charCodeAt(i);
       h1 = h2 ^ Math.imul(h1 ^ k, 597399067);
