@@ -61,8 +61,13 @@ export class ViewChanges implements Viewer {
       this.#spill();
       for (const [hash, graph] of [...before.graphs, ...graphs]) {
         if (before.graphs.get(hash) === graphs.get(hash)) continue;
-        for (const {id} of graph.rows())
-          if (!this.#own.has(id)) this.#own.set(id, {was: before.has(id), edited: false});
+        const comes = graphs.get(hash) === graph;
+        for (const {id} of graph.rows()) {
+          const known = this.#own.get(id);
+          if (!known) this.#own.set(id, {was: before.has(id), edited: false});
+          // It left another graph since the last fold: its contents may have changed on the way.
+          else if (comes) known.edited = true;
+        }
       }
     }
     this.#views.leave(before, this);
