@@ -16,6 +16,7 @@ import {createQueryRegistry, type InspectableRegistry} from '../src/ivm/query-re
 import type {Epoch} from '../src/ivm/registry.ts';
 import type {WorkerInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
+import {explainRefusal} from '../src/pg/check-upstream.ts';
 import {createPool, explainConnection} from '../src/pg/connect.ts';
 import type {Version} from '../src/pg/lsn.ts';
 import {ProtocolError} from '../src/protocol/error-body.ts';
@@ -83,7 +84,10 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     versions.subscribe({next: () => resolve(), error: reject});
   });
   const cvrReady = ensureCvrSchema(cvrPool, shard).catch(error => {
-    throw explainConnection(config.cvr.db, 'view records', error);
+    throw explainRefusal(
+      explainConnection(config.cvr.db, 'view records', error),
+      'create the schema of the view records',
+    );
   });
   await Promise.all([firstVersion, cvrReady]);
 

@@ -4,6 +4,7 @@ import type {Down, PokePart} from '../../src/protocol/down.ts';
 import type {UpQueryOp} from '../../src/protocol/up.ts';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
+import {untilServed} from '../helpers/served.ts';
 import {ClientStore, StoreClient, type StoreClientOptions} from '../helpers/store-client.ts';
 import {until} from '../helpers/until.ts';
 
@@ -44,6 +45,7 @@ afterAll(async () => {
 beforeEach(async () => {
   grp = `t${++tests}`;
   await db.query(`INSERT INTO item VALUES ($1 || '-1', $1, 1), ($1 || '-2', $1, 2)`, [grp]);
+  await untilServed(daemon, 'SELECT count(*) = 2 FROM item WHERE grp = ?', grp);
 });
 
 const client = (options: Partial<StoreClientOptions> = {}) =>
