@@ -23,7 +23,7 @@ export const likeToRegExp = (pattern: string, ignoreCase: boolean): RegExp => {
     const c = text[i]!;
     if (c === '%') source += '.*';
     else if (c === '_') source += '.';
-    else source += (c === '\\' ? text[++i]! : c).replaceAll(/[$()*+./?[\\\]^{|}-]/g, '\\$&');
+    else source += (c === '\\' ? text[++i]! : c).replaceAll(/[$()*+./?[\\\]^{|}]/g, '\\$&');
   }
   return new RegExp(`^${source}$`, 'su');
 };

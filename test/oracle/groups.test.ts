@@ -212,6 +212,13 @@ class World {
 
   async #close(group: Group): Promise<void> {
     const client = this.#random.pick(group.clients);
+    // What it has sent is only sure to be heard once it was answered.
+    const wanted = [...group.desires.get(client.clientID)!].map(hash => `${client.clientID}/${hash}`);
+    const told = () => [...client.store.desired].filter(key => key.startsWith(`${client.clientID}/`));
+    await client.until(
+      () => told().length === wanted.length && wanted.every(key => client.store.desired.has(key)),
+      'its desires are answered',
+    );
     group.clients.splice(group.clients.indexOf(client), 1);
     await client.close();
     group.stores.push(fork(client.store));
