@@ -133,7 +133,7 @@ class World {
     if (dice < 0.45) await this.#write();
     else if (dice < 0.6 || group.clients.length === 0) await this.#open(group);
     else if (dice < 0.72) await this.#close(group);
-    else if (dice < 0.97) this.#desire(group, random.pick(group.clients));
+    else if (dice < 0.97) await this.#desire(group, random.pick(group.clients));
     else await this.#restart();
   }
 
@@ -212,20 +212,13 @@ class World {
 
   async #close(group: Group): Promise<void> {
     const client = this.#random.pick(group.clients);
-    // What it has sent is only sure to be heard once it was answered.
-    const wanted = [...group.desires.get(client.clientID)!].map(hash => `${client.clientID}/${hash}`);
-    const told = () => [...client.store.desired].filter(key => key.startsWith(`${client.clientID}/`));
-    await client.until(
-      () => told().length === wanted.length && wanted.every(key => client.store.desired.has(key)),
-      'its desires are answered',
-    );
     group.clients.splice(group.clients.indexOf(client), 1);
     await client.close();
     group.stores.push(fork(client.store));
     this.#log.push(`${group.id}: ${client.clientID} closes at ${client.store.cookie}`);
   }
 
-  #desire(group: Group, client: StoreClient): void {
+  async #desire(group: Group, client: StoreClient): Promise<void> {
     const hash = this.#random.pick(QUERIES);
     const desires = group.desires.get(client.clientID)!;
     const op: UpQueryOp = desires.has(hash) ? {op: 'del', hash} : queries[hash]!;
@@ -235,6 +228,12 @@ class World {
     // What it holds at this moment may be what a later tab comes with.
     if (this.#random.chance(0.5)) group.stores.push(fork(client.store));
     this.#log.push(`${group.id}: ${client.clientID} ${op.op} ${hash}`);
+    // Only what was answered is sure to be heard, should the client close.
+    const key = `${client.clientID}/${hash}`;
+    await client.until(
+      () => client.store.desired.has(key) === (op.op === 'put'),
+      `${op.op} ${hash} is answered`,
+    );
   }
 
   async #restart(): Promise<void> {
