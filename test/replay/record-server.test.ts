@@ -30,6 +30,12 @@ const write = (db: TestDatabase, n: number) =>
   db.query(`BEGIN; INSERT INTO tick (n, f, m) VALUES (${n}, ${n} / 2.0, 'sad'); INSERT INTO twin VALUES (${n}, 'x');
     UPDATE tick SET f = f + 1 WHERE n = -${(n % 500) + 1}; UPDATE twin SET n = n - 1000 WHERE n = -${(n % 500) + 1}; COMMIT`);
 
+/** The server writes its change log a moment behind the replica: waits for the last transaction of a recording. */
+const logged = (db: TestDatabase, watermark: string) => {
+  const sql = `SELECT 1 FROM "${db.appID}_0/cdc"."changeLog" WHERE watermark = $1 AND precommit IS NOT NULL`;
+  return until(async () => (await db.query(sql, [watermark])).rowCount === 1, 'the change log is written');
+};
+
 test('what a recording of a running server replays to is that server’s replica and change log, byte for byte', async () => {
   await using db = await createDatabase(DDL);
   await using daemon = await startDaemon({
@@ -66,6 +72,7 @@ test('what a recording of a running server replays to is that server’s replica
     .split('\n')
     .map(line => JSON.parse(line));
   const last = log.at(-1).watermark as string;
+  await logged(db, last);
   const {rows} = await db.query(
     `SELECT watermark, pos::int, change::text, precommit FROM "${db.appID}_0/cdc"."changeLog"
      WHERE watermark >= $1 AND watermark <= $2 ORDER BY watermark COLLATE "C", pos`,
@@ -127,6 +134,8 @@ test('what reaches the replica beside the stream is recorded with its place: row
   replica.close();
   const log = readFileSync(join(dir, 'expect.log.ndjson'), 'utf8');
   expect(log).not.toContain('"fault"');
+  const {watermark: last} = JSON.parse(log.trimEnd().split('\n').at(-1)!) as {watermark: string};
+  await logged(db, last);
   const {rows} = await db.query(
     `SELECT watermark, pos::int, change::text, precommit FROM "${db.appID}_0/cdc"."changeLog"
      WHERE watermark COLLATE "C" >= $1 ORDER BY watermark COLLATE "C", pos`,
