@@ -20,13 +20,27 @@ const MAYBE_UNSAFE = new Set(['int8']);
 export const rowJson = (table: TableSpec, alias: string): string => {
   let text = alias === 't' ? rowTexts.get(table) : undefined;
   if (text === undefined) {
-    text = `json_object(${table.columns
+    const pairs = table.columns
       .filter(column => column.zqlType !== null)
-      .map(column => `${literal(column.name)}, ${wireValue(table, column, alias)}`)
-      .join(', ')})`;
+      .map(column => `${literal(column.name)}, ${wireValue(table, column, alias)}`);
+    text = objectOf(pairs);
     if (alias === 't') rowTexts.set(table, text);
   }
   return text;
+};
+
+/** Columns of one json_object: SQLite takes at most 1,000 arguments, where PostgreSQL has up to 1,600 columns. */
+const MAX_PAIRS = 500;
+
+/** JSON text of an object of name and value pairs; that of a wide table is put together of several. */
+const objectOf = (pairs: readonly string[]): string => {
+  if (pairs.length <= MAX_PAIRS) return `json_object(${pairs.join(', ')})`;
+  const parts: string[] = [];
+  for (let at = 0; at < pairs.length; at += MAX_PAIRS)
+    parts.push(`substr(json_object(${pairs.slice(at, at + MAX_PAIRS).join(', ')}), 2)`);
+  // A negative length counts what comes before: all but the closing brace.
+  const open = parts.map((part, i) => (i < parts.length - 1 ? `substr(${part}, -1, -1000000000)` : part));
+  return `'{' || ${open.join(" || ',' || ")}`;
 };
 
 /** Every query needs it of its tables: made once per table and shape. */
