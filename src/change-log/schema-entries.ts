@@ -1,94 +1,44 @@
-import type {PublishedColumn, PublishedTable} from '../pg/published-schema.ts';
+import type {PublishedSchema} from '../pg/published-schema.ts';
 import type {SchemaChange} from '../pg/schema-diff.ts';
-import {isArrayType, isEnumType} from '../pg/types.ts';
 import type {BackfillStep} from '../replication/backfill-step.ts';
+import type {SchemaUpdate} from '../replication/schema-update.ts';
 import {valueJson} from '../replication/table-applier.ts';
 
-/** A schema change as other nodes read it (replication.md §6.2); the tag says which fields there are. */
-export const schemaChangeJson = (change: SchemaChange): string => {
-  const {tag} = change;
-  switch (tag) {
-    case 'drop-index':
-      return JSON.stringify({tag, id: {schema: change.index.schema, name: change.index.name}});
-    case 'drop-table':
-    case 'refill-table':
-      return JSON.stringify({tag, id: tableId(change.table)});
-    case 'rename-table':
-      return JSON.stringify({tag, old: tableId(change.old), new: tableId(change.new)});
-    case 'update-table-metadata':
-      return JSON.stringify({
-        tag,
-        table: tableId(change.new),
-        old: tableMetadata(change.old),
-        new: tableMetadata(change.new),
-      });
-    case 'drop-column':
-      return JSON.stringify({tag, table: tableId(change.table), column: change.column.name});
-    case 'update-column':
-      return JSON.stringify({
-        tag,
-        table: tableId(change.table),
-        old: columnSpec(change.old),
-        new: columnSpec(change.new),
-      });
-    case 'add-column':
-      return JSON.stringify({
-        tag,
-        table: tableId(change.table),
-        column: columnSpec(change.column),
-        tableMetadata: tableMetadata(change.table),
-        ...(change.backfill ? {backfill: {attNum: change.column.pos}} : {}),
-      });
-    case 'create-table':
-      return JSON.stringify({
-        tag,
-        spec: {
-          ...tableId(change.table),
-          primaryKey: change.table.primaryKey,
-          columns: Object.fromEntries(
-            change.table.columns.map(column => [column.name, columnSpec(column).spec]),
-          ),
-        },
-        metadata: tableMetadata(change.table),
-        ...(change.backfill
-          ? {backfill: Object.fromEntries(change.table.columns.map(c => [c.name, {attNum: c.pos}]))}
-          : {}),
-      });
-    case 'create-index':
-      return JSON.stringify({tag, spec: change.index});
-  }
-};
+/** A change of the published schema, at its place among the rows: what to do, and what is mirrored from there on. */
+export interface SchemaEntry {
+  readonly tag: 'schema';
+  readonly changes: readonly SchemaChange[];
+  readonly schema: PublishedSchema;
+}
 
-/** Rows read beside the stream; the end makes what was hidden visible. */
+/** A step of reading a table beside the stream: `end` makes visible what was hidden. */
+export type BackfillEntry = BackfillMark | BackfillRows;
+
+interface BackfillHead {
+  readonly oid: number;
+  /** Position of the snapshot that is read, in decimal digits. */
+  readonly asOf: string;
+}
+
+interface BackfillMark extends BackfillHead {
+  readonly tag: 'backfill-begin' | 'backfill-end';
+}
+
+export interface BackfillRows extends BackfillHead {
+  readonly tag: 'backfill-rows';
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly unknown[])[];
+}
+
+/** None if the replica had it already. */
+export const schemaJson = ({changes, schema}: SchemaUpdate): string[] =>
+  changes.length ? [JSON.stringify({tag: 'schema', changes, schema} satisfies SchemaEntry)] : [];
+
+/** None if the applier refused the step. */
 export const backfillJson = (step: BackfillStep): string[] => {
-  const head = `"oid":${step.oid},"watermark":"${step.asOf}"`;
   if (step.refused) return [];
-  if (step.tag === 'begin') return [`{"tag":"backfill-begin",${head}}`];
-  if (step.tag === 'end') return [`{"tag":"backfill-completed",${head}}`];
+  const head = `{"tag":"backfill-${step.tag}","oid":${step.oid},"asOf":"${step.asOf}"`;
+  if (step.tag !== 'rows') return [`${head}}`];
   const rows = step.rows.map(row => `[${row.map(valueJson).join()}]`).join();
-  return [`{"tag":"backfill",${head},"columns":${JSON.stringify(step.columns)},"rowValues":[${rows}]}`];
+  return [`${head},"columns":${JSON.stringify(step.columns)},"rows":[${rows}]}`];
 };
-
-const tableId = ({schema, name}: PublishedTable) => ({schema, name});
-
-const tableMetadata = (table: PublishedTable) => ({
-  schemaOID: table.schemaOid,
-  relationOID: table.oid,
-  rowKey: Object.fromEntries(
-    table.primaryKey.map(name => [name, {attNum: table.columns.find(c => c.name === name)?.pos}]),
-  ),
-});
-
-const columnSpec = (column: PublishedColumn) => ({
-  name: column.name,
-  spec: {
-    pos: column.pos,
-    dataType: column.dataType,
-    typeOID: column.typeOid,
-    notNull: column.notNull,
-    isEnum: isEnumType(column),
-    isArray: isArrayType(column),
-    dflt: column.dflt,
-    missing: column.missing,
-  },
-});

@@ -1,10 +1,12 @@
 import type pg from 'pg';
 import {Observable, type OperatorFunction} from 'rxjs';
+import type {LiveLog} from '../nodes/live-log.ts';
 import type {Lsn, Version} from '../pg/lsn.ts';
 import {type Applied, positionOf} from '../replication/apply.ts';
 import {asideEntries, logEntries} from './entries.ts';
+import {logLines} from './lines.ts';
 import {purgeChangeLog} from './purge.ts';
-import {copyLines, LogTransaction} from './write.ts';
+import {LogTransaction} from './write.ts';
 
 export interface TeeOptions {
   readonly pool: pg.Pool;
@@ -21,6 +23,8 @@ export interface TeeOptions {
   readonly resume: () => void;
   /** Oldest version that someone may still resume from; null: nobody reads the log. */
   readonly floor?: () => Version | null;
+  /** Told of what is committed in the log. While somebody listens there, writes do not wait for company. */
+  readonly live?: LiveLog;
 }
 
 /**
@@ -28,6 +32,8 @@ export interface TeeOptions {
  * transaction alone the log would cost as much as everything else.
  */
 const LINGER_MS = 500;
+/** Other nodes wait for it: only what arrives together shares a write. */
+const LINGER_LISTENED_TO_MS = 1;
 const PURGE_EVERY_MS = 30_000;
 
 /**
@@ -84,6 +90,7 @@ class Tee {
     this.#fail = fail;
     this.#last = options.last;
     this.#transaction = new LogTransaction(options);
+    options.live?.begin(options.last);
   }
 
   push(batch: Applied): void {
@@ -96,7 +103,7 @@ class Tee {
           : {entries: asideEntries(batch), nextPos: 0};
       this.#openPos = nextPos;
       const fresh = entries.filter(entry => entry.watermark > this.#last);
-      const lines = copyLines(fresh);
+      const lines = logLines(fresh);
       this.#enqueue({
         lines: [lines],
         rows: fresh.length,
@@ -141,16 +148,21 @@ class Tee {
   }
 
   async #run(): Promise<void> {
+    const {live} = this.#options;
     try {
       while (this.#queue.length && !this.#stopped) {
         if (this.#queue.length === 1 && this.#queue[0]!.rows < this.#options.batchSize) await this.#linger();
         const item = this.#queue.shift()!;
-        if (item.rows) await this.#transaction.write(item.lines);
+        if (item.rows) {
+          await this.#transaction.write(item.lines);
+          for (const lines of item.lines) live?.write(lines);
+        }
         const {position, version} = item;
         if (position !== null) {
           if (this.#transaction.isOpen) {
             this.#last = version ?? this.#last;
             await this.#transaction.commit(this.#last);
+            live?.commit(this.#last);
           }
           if (this.#stopped) return;
           this.#done(position);
@@ -165,7 +177,7 @@ class Tee {
 
   #linger(): Promise<void> {
     return new Promise<void>(resolve => {
-      const timer = setTimeout(resolve, LINGER_MS);
+      const timer = setTimeout(resolve, this.#options.live?.isListenedTo ? LINGER_LISTENED_TO_MS : LINGER_MS);
       this.#hurry = () => {
         clearTimeout(timer);
         resolve();

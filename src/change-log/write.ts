@@ -3,20 +3,9 @@ import type pg from 'pg';
 import {from as copyFrom} from 'pg-copy-streams';
 import {ChangeLogUnavailable, DaemonError, TakenOver} from '../errors.ts';
 import type {Version} from '../pg/lsn.ts';
-import type {LogEntry} from './entries.ts';
 import {changeLogSchema} from './schema.ts';
 import {unavailable} from './unavailable.ts';
 
-/**
- * Lines of a COPY into the change log. In its CSV form with control characters for delimiter and quote, which JSON never
- * holds raw, nothing needs to be escaped. A buffer, since text that waits would be copied by every garbage collection.
- */
-export const copyLines = (entries: readonly LogEntry[]): Buffer => {
-  let text = '';
-  for (const {watermark, pos, change, precommit} of entries)
-    text += `${watermark}\u0002${pos}\u0002${change}\u0002${precommit ?? ''}\n`;
-  return Buffer.from(text);
-};
 const COPY_FORMAT = "(FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01')";
 
 export interface LogTransactionOptions {

@@ -17,6 +17,8 @@ export interface ColumnCodec {
   readonly declaredType: string;
   /** PostgreSQL's text output → what SQLite stores. */
   readonly fromText: (text: string) => SqliteValue;
+  /** What `fromText` gives: strings · numbers · numbers or bigints · buffers. */
+  readonly gives: 'text' | 'number' | 'integer' | 'bytes';
 }
 
 export type ColumnType = Pick<PublishedColumn, 'dataType' | 'typeClass' | 'elementClass' | 'notNull'>;
@@ -118,7 +120,15 @@ export const codecFor = (column: ColumnType): ColumnCodec => {
     : convertible
       ? scalar
       : identity;
-  return {zqlType, declaredType: declaredType(column, {isArray, isEnum, base, fromText}), fromText};
+  const gives =
+    isArray || fromText === identity
+      ? 'text'
+      : base === 'bytea'
+        ? 'bytes'
+        : base === 'int8'
+          ? 'integer'
+          : 'number';
+  return {zqlType, declaredType: declaredType(column, {isArray, isEnum, base, fromText}), fromText, gives};
 };
 
 /** Columns of equal kind hold their values alike, so that one may become the other in place (replication.md §4.4). */

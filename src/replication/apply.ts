@@ -21,8 +21,11 @@ export type Applied = Batch & {
   /** Watermark committed by this batch; null if none (keepalive, open transaction, repetition); always there beside the stream. */
   readonly version: Version | null;
   readonly upstreamCommitTimeMs: number | null;
-  /** Describes a relation's rows for the change log, as they were written; null if the table is not mirrored. */
-  readonly tableOf: (relation: Relation) => TableApplier | null;
+  /**
+   * Describes a relation's rows for the change log, as they were written; null if the table is not mirrored. `epoch`: that of
+   * the last schema update before the row within the batch, 0 if there is none.
+   */
+  readonly tableOf: (relation: Relation, epoch: number) => TableApplier | null;
 };
 
 /** Position up to which everything is applied with a batch; null within a transaction. */
@@ -58,9 +61,9 @@ class Applier {
   readonly #db: Database;
   readonly #target: ApplierTarget;
   readonly #backfill: BackfillWriter;
-  /** Relations as they were described before rows of theirs; each keeps the shape under which its rows were written. */
-  #tables = new WeakMap<Relation, TableApplier | null>();
-  #described = new WeakMap<Relation, TableApplier | null>();
+  #tables: Tables = new WeakMap();
+  /** The relations of this batch, between one schema update and the next: each keeps the shape its rows were written in. */
+  #epochs: Tables[] = [];
   #watermark: Version;
   #lastVersion: Version;
 
@@ -73,7 +76,10 @@ class Applier {
   }
 
   apply(batch: Batch): Applied {
-    const tableOf = (relation: Relation) => this.#described.get(relation) ?? this.#table(relation);
+    const epochs = [this.#tables];
+    this.#epochs = epochs;
+    const tableOf = (relation: Relation, epoch: number) =>
+      epochs[epoch]?.get(relation) ?? this.#table(relation);
     const nothing = {...batch, version: null, upstreamCommitTimeMs: null, tableOf};
     if (batch.kind === 'keepalive') return nothing;
     try {
@@ -174,6 +180,7 @@ class Applier {
     tracker.seen = update.seen ?? tracker.seen;
     update.changes = changes;
     this.#forgetTables();
+    update.epoch = this.#epochs.push(this.#tables) - 1;
   }
 
   #forgetTables(): void {
@@ -189,11 +196,12 @@ class Applier {
       if (map?.uncertain) jobs.refill(map.table);
       table = map ? new TableApplier(this.#target, relation, map) : null;
       this.#tables.set(relation, table);
-      this.#described.set(relation, table);
     }
     return table;
   }
 }
+
+type Tables = WeakMap<Relation, TableApplier | null>;
 
 const classify = (error: unknown): unknown => {
   if (error instanceof DaemonError) return error;

@@ -5,12 +5,12 @@ import type {SqliteValue} from '../replica/table-spec.ts';
 import {type SchemaTracker, sameColumns} from './schema-tracker.ts';
 
 /** How a relation's tuples fit the table that mirrors it now. */
-export interface RelationMap {
+export interface RelationMap<T = string> {
   readonly table: PublishedTable;
   /** Per column of the relation: what it is called now and how it is read; null if it is no longer there. */
   readonly columns: readonly ({
     readonly name: string;
-    readonly fromText: (text: string) => SqliteValue;
+    readonly read: (value: T) => SqliteValue;
   } | null)[];
   /** True if columns could only be matched by name: what the stream says of the table is not enough. */
   readonly uncertain: boolean;
@@ -47,5 +47,5 @@ export const mapRelation = (relation: Relation, tracker: SchemaTracker): Relatio
 
 const mapped = (then: PublishedColumn, now: PublishedColumn) => ({
   name: now.name,
-  fromText: codecFor(then).fromText,
+  read: codecFor(then).fromText,
 });

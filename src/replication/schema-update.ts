@@ -12,10 +12,12 @@ export interface SchemaUpdate {
   readonly seen: TransactionSnapshot | null;
   /** What the applier made of it, for the change log; empty until then, and if the replica already had it. */
   changes: readonly SchemaChange[];
+  /** Set by the applier: how many updates of its batch were applied up to this one; 0 if it was not. */
+  epoch: number;
 }
 
 export const schemaUpdate = (
   schema: PublishedSchema,
   seen: TransactionSnapshot | null,
   created: ReadonlySet<number> = new Set(),
-): SchemaUpdate => ({tag: 'schema', schema, created, seen, changes: []});
+): SchemaUpdate => ({tag: 'schema', schema, created, seen, changes: [], epoch: 0});

@@ -2,7 +2,7 @@ import type {Database, Statement} from 'better-sqlite3';
 import {ident} from '../pg/identifier.ts';
 import type {Version} from '../pg/lsn.ts';
 import {identityKey, liteTableName} from '../pg/published-schema.ts';
-import type {Change, Relation, Tuple} from '../pgoutput/messages.ts';
+import type {Relation} from '../pgoutput/messages.ts';
 import type {BackfillJobs} from '../replica/backfill-jobs.ts';
 import {type ChangeLogWriter, rowKeyText} from '../replica/log-changes.ts';
 import {type SqliteValue, VERSION_COLUMN} from '../replica/table-spec.ts';
@@ -17,15 +17,19 @@ export interface ApplierTarget {
   readonly tracker: SchemaTracker;
 }
 
+/** Values of a row as they arrive, by the relation's columns; undefined where the stream left a value out as unchanged. */
+export type Values<T> = readonly (T | null | undefined)[];
+
 /**
  * Writes the changes of one upstream table into its SQLite twin and the change log (replication.md §3.7). Made for one
- * relation message and one state of the schema.
+ * relation message and one state of the schema. Values are of type `T` until the map has read them: PostgreSQL's text, or
+ * what the change log in PostgreSQL holds.
  */
-export class TableApplier {
+export class TableApplier<T = string> {
   readonly name: string;
   readonly #target: ApplierTarget;
   readonly #relation: Relation;
-  readonly #map: RelationMap;
+  readonly #map: RelationMap<T>;
   /** Positions in the relation of the columns that are mirrored. */
   readonly #columns: readonly number[];
   /** Positions of the key columns, sorted by their present names; empty: rows cannot be addressed. */
@@ -42,7 +46,7 @@ export class TableApplier {
   readonly #truncate: Statement;
   #updater: RowUpdater | null = null;
 
-  constructor(target: ApplierTarget, relation: Relation, map: RelationMap) {
+  constructor(target: ApplierTarget, relation: Relation, map: RelationMap<T>) {
     this.#target = target;
     this.#relation = relation;
     this.#map = map;
@@ -70,17 +74,15 @@ export class TableApplier {
     this.#truncate = target.db.prepare(`DELETE FROM ${table}`);
   }
 
-  insert(tuple: Tuple, version: Version): void {
+  insert(tuple: Values<T>, version: Version): void {
     const row = this.#values(tuple);
     this.#insert.run(...this.#columns.map(i => row[i]!), version);
     if (this.#key.length) this.#logSet(row, this.#columns);
   }
 
-  update(change: Extract<Change, {tag: 'update'}>, version: Version): void {
-    // With an old row (identity FULL), unchanged TOAST values are found there.
-    const tuple = change.new.map((value, i) =>
-      value === undefined ? (change.old?.[i] ?? undefined) : value,
-    );
+  /** `old`: the key columns of a row whose key changed or, with identity FULL, all of the row; null otherwise. */
+  update(change: {readonly old: Values<T> | null; readonly new: Values<T>}, version: Version): void {
+    const tuple = completed(change.new, change.old);
     const row = this.#values(tuple);
     const written = this.#columns.filter(i => tuple[i] !== undefined);
     if (!this.#key.length) return this.#updateKeyless(change, row, version);
@@ -111,7 +113,7 @@ export class TableApplier {
     this.#logSet(row, written);
   }
 
-  delete(old: Tuple, version: Version): void {
+  delete(old: Values<T>, version: Version): void {
     if (!this.#key.length) return this.#deleteKeyless(old, version);
     const key = this.#key.map(i => this.#value(old, i));
     this.#delete!.run(...key);
@@ -126,16 +128,21 @@ export class TableApplier {
   }
 
   /** A row as upstream sees it, for the change log in PostgreSQL: column → converted value. */
-  toJson(tuple: Tuple): string {
+  toJson(tuple: Values<T>): string {
     return this.#json(tuple, this.#columns);
   }
 
-  keyJson(tuple: Tuple): string {
+  /** Names of the columns that an update left out as unchanged. */
+  unchanged(tuple: Values<T>): readonly string[] {
+    return this.#columns.filter(i => tuple[i] === undefined).map(i => this.#nameOf(i));
+  }
+
+  keyJson(tuple: Values<T>): string {
     const {length} = this.#key;
     return this.#json(tuple, length ? this.#columns.filter(i => this.#key.includes(i)) : this.#columns);
   }
 
-  #json(tuple: Tuple, columns: readonly number[]): string {
+  #json(tuple: Values<T>, columns: readonly number[]): string {
     let text = '{';
     for (const i of columns) {
       if (tuple[i] === undefined) continue;
@@ -154,12 +161,13 @@ export class TableApplier {
   #describe(): string {
     const {schema, name} = this.#map.table;
     const type = {d: 'default', n: 'nothing', f: 'full', i: 'index'}[this.#relation.replicaIdentity];
-    return JSON.stringify({schema, name, rowKey: {columns: this.#keyNames, type: type ?? 'default'}});
+    const rowKey = {columns: this.#keyNames, type: type ?? 'default'};
+    return JSON.stringify({schema, name, rowKey, ...(this.#map.uncertain ? {uncertain: true} : {})});
   }
 
   /** No key addresses the row (identity FULL): one row that equals the old one in all columns is meant. */
   #updateKeyless(
-    change: Extract<Change, {tag: 'update'}>,
+    change: {readonly old: Values<T> | null},
     row: readonly SqliteValue[],
     version: Version,
   ): void {
@@ -167,7 +175,7 @@ export class TableApplier {
     this.#insert.run(...this.#columns.map(i => row[i] ?? null), version);
   }
 
-  #deleteKeyless(old: Tuple, version: Version): void {
+  #deleteKeyless(old: Values<T>, version: Version): void {
     const same = this.#columns.map(i => `${ident(this.#nameOf(i))} IS ?`).join(' AND ');
     const table = ident(this.name);
     const {changes} = this.#target.db
@@ -199,15 +207,15 @@ export class TableApplier {
     return this.#map.columns[i]!.name;
   }
 
-  #values(tuple: Tuple): SqliteValue[] {
+  #values(tuple: Values<T>): SqliteValue[] {
     const row: SqliteValue[] = new Array(tuple.length);
     for (const i of this.#columns) row[i] = this.#value(tuple, i);
     return row;
   }
 
-  #value(tuple: Tuple, i: number): SqliteValue {
-    const text = tuple[i];
-    return text === null || text === undefined ? null : this.#map.columns[i]!.fromText(text);
+  #value(tuple: Values<T>, i: number): SqliteValue {
+    const value = tuple[i];
+    return value === null || value === undefined ? null : this.#map.columns[i]!.read(value);
   }
 
   #keyText(row: readonly SqliteValue[]): string {
@@ -222,9 +230,14 @@ export class TableApplier {
   }
 }
 
+/** With an old row (identity FULL), unchanged TOAST values are found there. */
+export const completed = <T>(tuple: Values<T>, old: Values<T> | null): Values<T> =>
+  old ? tuple.map((value, i) => (value === undefined ? (old[i] ?? undefined) : value)) : tuple;
+
 /** Of change-log entries: big integers bare, infinities as numbers out of range, bytes as PostgreSQL's hex. */
 export const valueJson = (value: SqliteValue): string => {
   if (typeof value === 'bigint') return String(value);
+  if (Object.is(value, -0)) return '-0.0';
   if (Buffer.isBuffer(value)) return `"\\\\x${value.toString('hex')}"`;
   if (typeof value === 'number' && !Number.isFinite(value))
     return Number.isNaN(value) ? 'null' : value > 0 ? '9.0e+999' : '-9.0e+999';
