@@ -11,6 +11,7 @@ const entryPoints = {
   replicator: 'src/cli/replicator-process.ts',
   'sync-worker': 'src/cli/sync-worker-process.ts',
   'analyze-thread': 'src/cli/analyze-thread.ts',
+  'copy-replica': 'src/cli/copy-replica-process.ts',
   index: 'src/index.ts',
 };
 

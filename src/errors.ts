@@ -117,6 +117,24 @@ export class WatermarkTooOld extends DaemonError {
   readonly recovery = 'resync' satisfies Recovery;
 }
 
+/** R020 — Another node cannot hand out its replica now: it does not answer, is starting, or its disk has no room for a copy. The node that asks waits and tries again; the message says what for. Check `ZERO_CHANGE_STREAMER_URI` and that the other node runs. */
+export class SnapshotUnavailable extends DaemonError {
+  readonly code = 'R020';
+  readonly recovery = 'resume' satisfies Recovery;
+}
+
+/** R021 — A replica that came from another node is not what was sent: its length, digest or version differs. It is thrown away and fetched again. Seen often, look for faulty memory, disks or proxies. */
+export class SnapshotDamaged extends DaemonError {
+  readonly code = 'R021';
+  readonly recovery = 'resume' satisfies Recovery;
+}
+
+/** R022 — Another node refuses this one: their secrets differ. Give all nodes the same. */
+export class NodeRefused extends DaemonError {
+  readonly code = 'R022';
+  readonly recovery = 'stop' satisfies Recovery;
+}
+
 /** Q001 — A query cannot be answered: an unknown table or column, an operand of the wrong type, or an unsafe integer. */
 export class QueryError extends DaemonError {
   readonly code = 'Q001';
