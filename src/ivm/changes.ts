@@ -133,3 +133,13 @@ export const storedTuple = (row: StoredRow, columns: readonly string[]): string 
   }
   return `${text}]`;
 };
+
+export const byTable = (changes: readonly RowChange[]): Map<string, RowChange[]> => {
+  const tables = new Map<string, RowChange[]>();
+  for (const change of changes) {
+    const list = tables.get(change.table);
+    if (list) list.push(change);
+    else tables.set(change.table, [change]);
+  }
+  return tables;
+};

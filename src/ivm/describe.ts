@@ -14,7 +14,9 @@ export function* describe(
 ): Generator<Operator> {
   const {plan, sql} = node;
   let rows = 0;
-  for (const present of node.present.values()) rows += present.size;
+  const {level} = node;
+  if (level) for (const key of node.demand.keys()) rows += level.rowsOf(key)?.size ?? 0;
+  else for (const present of node.present.values()) rows += present.size;
   const kind =
     plan.role === 'root'
       ? 'source'
@@ -27,7 +29,7 @@ export function* describe(
   const isRead = plan.role !== 'exists' || plan.emitted;
   yield {
     depth,
-    operator: `${kind} ${plan.table.name}`,
+    operator: `${kind} ${plan.table.name}${level && level.owners > 1 ? ` (shared by ${level.owners} graphs)` : ''}`,
     rows,
     keys: node.demand.size,
     sql: isRead ? sql.statement.sql : null,

@@ -8,6 +8,7 @@ import {createIndexText, type MissingIndex} from './missing-index.ts';
 import {toEnd} from './operators/take.ts';
 import type {PrimaryKeys} from './registry.ts';
 import {Routes} from './routes.ts';
+import {SharedLevels} from './shared-levels.ts';
 
 /** How a query is answered: plain JSON. Times in ms. */
 export interface QueryAnalysis {
@@ -48,6 +49,7 @@ export const analyzeQuery = (
     ast,
     keys,
     routes: new Routes<Graph>(),
+    levels: new SharedLevels(snapshot.version, 0),
     usePlanner,
     countVisits: true,
   });

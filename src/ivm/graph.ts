@@ -5,7 +5,7 @@ import type {TableSpec} from '../replica/table-spec.ts';
 import type {AST} from '../zql/ast.ts';
 import {allNodes, type NodePlan, namesOneRow, planQuery} from '../zql/plan.ts';
 import {type Choice, chooseAccess} from '../zql/planner.ts';
-import type {RowChange} from './changes.ts';
+import {byTable, type RowChange} from './changes.ts';
 import {describe} from './describe.ts';
 import {digestOfIds} from './id-digest.ts';
 import {createIndexText, type MissingIndex, missingIndexes} from './missing-index.ts';
@@ -13,7 +13,7 @@ import {buildNode, emptyDiff, type Node, type NodeDiff, nodesOf, replaceKey, typ
 import {type NodeSql, ROOT_KEY} from './node-rows.ts';
 import {exists} from './operators/exists.ts';
 import {filter} from './operators/filter.ts';
-import {applyShift, type DemandShift, noShift, shiftDemand} from './operators/join.ts';
+import {applySharedShift, applyShift, type DemandShift, noShift, shiftDemand} from './operators/join.ts';
 import {ReadAnew} from './operators/read-anew.ts';
 import {source} from './operators/source.ts';
 import {take, toEnd} from './operators/take.ts';
@@ -21,6 +21,7 @@ import {planLines, sorts} from './plan-lines.ts';
 import type {PresentRow, PrimaryKeys, QueryGraph, RowDiff} from './registry.ts';
 import type {Routes} from './routes.ts';
 import type {RowId} from './row-id.ts';
+import type {SharedLevel, SharedLevels} from './shared-levels.ts';
 import {readStatistics} from './statistics.ts';
 
 /** The changes of one step that were routed to a graph. */
@@ -38,7 +39,7 @@ export interface StepLimits {
   readonly touched: number;
 }
 
-const STEP_LIMITS: StepLimits = {parents: 5000, touched: 500};
+export const STEP_LIMITS: StepLimits = {parents: 5000, touched: 500};
 
 export interface GraphInit {
   readonly id: string;
@@ -46,6 +47,8 @@ export interface GraphInit {
   readonly ast: AST;
   readonly keys: PrimaryKeys;
   readonly routes: Routes<Graph>;
+  /** Where joined graphs share what their children hold. */
+  readonly levels: SharedLevels;
   /** Choose the ways of hydration from statistics, or leave it to SQLite. */
   readonly usePlanner: boolean;
   /** Count the rows that hydration looks at. */
@@ -146,11 +149,13 @@ export class Graph implements QueryGraph {
     this.#rowSet = null;
   }
 
-  /** From now on changes are routed here. */
+  /** From now on changes are routed here, and the levels below the roots are those of all graphs. */
   join(): void {
+    if (this.#joined) return;
     const {routes} = this.#init;
     this.#joined = true;
     for (const {node} of this.#roots) {
+      this.#share(node);
       routes.add(this, node.plan);
       for (const {plan, demand} of nodesOf(node))
         if (plan.role === 'related') for (const key of demand.keys()) routes.openDemand(this, plan, key);
@@ -160,15 +165,10 @@ export class Graph implements QueryGraph {
   /** One step to the version of `snapshot`. */
   advance(step: GraphStep): RowDiff[] {
     const started = performance.now();
-    const byTable = new Map<string, RowChange[]>();
-    for (const change of step.changes) {
-      const list = byTable.get(change.table);
-      if (list) list.push(change);
-      else byTable.set(change.table, [change]);
-    }
+    const changes = byTable(step.changes);
     this.rowsTouched += step.changes.length;
     try {
-      for (const {node} of this.#roots) this.#advanceRoot(node, byTable, step.snapshot);
+      for (const {node} of this.#roots) this.#advanceRoot(node, changes, step.snapshot);
     } catch (error) {
       if (!(error instanceof ReadAnew)) throw error;
       return this.recompute(step.tables, step.snapshot);
@@ -238,11 +238,11 @@ export class Graph implements QueryGraph {
     });
   }
 
-  #advanceRoot(root: Node, byTable: ReadonlyMap<string, RowChange[]>, snapshot: Snapshot): void {
+  #advanceRoot(root: Node, changes: ReadonlyMap<string, RowChange[]>, snapshot: Snapshot): void {
     const {limits = STEP_LIMITS} = this.#init;
     const touched = (node: Node, perNode: Map<Node, Touched>): Touched => {
-      const rows = source(node, byTable);
-      exists(node, rows, byTable, snapshot, perNode, limits.parents);
+      const rows = source(node, changes);
+      exists(node, rows, changes, snapshot, perNode, limits.parents);
       return rows;
     };
     const walk = (node: Node, shift: DemandShift, rows: Touched, perNode: Map<Node, Touched>) => {
@@ -254,6 +254,10 @@ export class Graph implements QueryGraph {
       this.#emit(diff);
       for (const [i, child] of node.emitted.entries()) {
         const childShift = this.#shift(child, i, diff);
+        if (child.level) {
+          this.#advanceShared(child, child.level, childShift, snapshot);
+          continue;
+        }
         const known = perNode.get(child);
         if (known) walk(child, childShift, known, perNode);
         else {
@@ -266,14 +270,58 @@ export class Graph implements QueryGraph {
     walk(root, noShift(), touched(root, perNode), perNode);
   }
 
+  /** A step below the root of a joined graph. */
+  #advanceShared(node: Node, level: SharedLevel, shift: DemandShift, snapshot: Snapshot): void {
+    const diff = emptyDiff();
+    try {
+      // What is wrong there may be a row of another graph: read anew, only the graph that would show it fails.
+      if (!level.isSound()) throw new ReadAnew();
+      applySharedShift(node, level, shift, snapshot, diff);
+    } catch (error) {
+      this.#unshift(node, shift);
+      throw error;
+    }
+    this.#emit(diff);
+    for (const [i, child] of node.emitted.entries())
+      this.#advanceShared(child, child.level!, this.#shift(child, i, diff), snapshot);
+  }
+
   /** Emits a node's diff and reads what it demands below. */
   *#descend(node: Node, snapshot: Snapshot, diff: NodeDiff): Generator<void, void> {
     this.#emit(diff);
     for (const [i, child] of node.emitted.entries()) {
       yield;
       const childDiff = emptyDiff();
-      yield* applyShift(child, this.#shift(child, i, diff), snapshot, childDiff);
+      const known = this.#init.levels.at(snapshot, child.plan);
+      yield* applyShift(child, this.#shift(child, i, diff), snapshot, childDiff, known);
       yield* this.#descend(child, snapshot, childDiff);
+    }
+  }
+
+  /** Hands the rows of the levels below over to those that all graphs share, and takes theirs where they are there. */
+  #share(node: Node): void {
+    for (const child of node.emitted) {
+      const level = this.#init.levels.join(child);
+      for (const key of child.demand.keys())
+        for (const {row} of level.acquire(key, child.present.get(key) ?? new Map()).values()) {
+          const entry = this.#rows.get(row.id);
+          if (entry) entry.row = row;
+        }
+      child.level = level;
+      child.present = new Map();
+      this.#share(child);
+    }
+  }
+
+  #unshare(node: Node): void {
+    for (const child of node.emitted) {
+      const {level} = child;
+      if (!level) continue;
+      for (const key of child.demand.keys()) level.release(key);
+      this.#init.levels.leave(level);
+      child.level = null;
+      child.demand.clear();
+      this.#unshare(child);
     }
   }
 
@@ -284,6 +332,19 @@ export class Graph implements QueryGraph {
       for (const key of shift.closed) this.#init.routes.closeDemand(this, child.plan, key);
     }
     return shift;
+  }
+
+  /** Undoes a shift that its level did not follow, so that the keys demanded are those that the level counts. */
+  #unshift(child: Node, {opened, closed}: DemandShift): void {
+    const {routes} = this.#init;
+    for (const key of opened) {
+      child.demand.delete(key);
+      if (child.plan.role === 'related') routes.closeDemand(this, child.plan, key);
+    }
+    for (const key of closed) {
+      child.demand.set(key, 1);
+      if (child.plan.role === 'related') routes.openDemand(this, child.plan, key);
+    }
   }
 
   /** Nets a node's diff into the graph's rows: a row is present as long as any node holds it. */
@@ -341,6 +402,7 @@ export class Graph implements QueryGraph {
       routes.remove(this, node.plan);
       for (const {plan, demand} of nodesOf(node))
         if (plan.role === 'related') for (const key of demand.keys()) routes.closeDemand(this, plan, key);
+      this.#unshare(node);
     }
   }
 }

@@ -4,6 +4,7 @@ import {compileSuperset, decisiveColumns, type Predicate} from '../zql/predicate
 import type {RowChange} from './changes.ts';
 import {type NodeRow, NodeSql} from './node-rows.ts';
 import type {RowId} from './row-id.ts';
+import type {SharedLevel} from './shared-levels.ts';
 import {Window} from './window.ts';
 
 /** One level of a query graph with its state. */
@@ -19,8 +20,10 @@ export interface Node {
   readonly exists: readonly Node[];
   /** Children whose rows are synced, in the order of `NodeRow.childKeys`. */
   readonly emitted: readonly Node[];
-  /** Present rows by correlation key. */
-  readonly present: Map<string, Map<RowId, NodeRow>>;
+  /** Present rows by correlation key; empty where a shared level holds them. */
+  present: Map<string, Map<RowId, NodeRow>>;
+  /** Below the root of a joined graph: who holds the rows, for all graphs with the same child. */
+  level: SharedLevel | null;
   /** Rows present at the parent by the key they demand here; at the root always one. */
   readonly demand: Map<string, number>;
   /** Of a limited root. */
@@ -73,6 +76,7 @@ export const buildNode = (
     exists,
     emitted: emittedChildren(plan).map(child => built.get(child)!),
     present: new Map(),
+    level: null,
     demand: new Map(),
     window: plan.role === 'root' && plan.limit !== null ? new Window(plan, reserveOf(sql)) : null,
   };

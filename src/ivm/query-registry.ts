@@ -10,11 +10,12 @@ import type {AST} from '../zql/ast.ts';
 import {canonicalText, tablesOf} from '../zql/canonical.ts';
 import {rowJson} from '../zql/wire-sql.ts';
 import {type Changes, readChanges} from './changes.ts';
-import {Graph, type StepLimits} from './graph.ts';
+import {Graph, STEP_LIMITS, type StepLimits} from './graph.ts';
 import {createIndexText} from './missing-index.ts';
 import type {Epoch, GraphDiff, PresentRow, PrimaryKeys, QueryGraph, QueryRegistry} from './registry.ts';
 import {Routes} from './routes.ts';
 import {type RowKey, rowId} from './row-id.ts';
+import {SharedLevels} from './shared-levels.ts';
 
 export interface RegistryOptions {
   readonly replicaFile: string;
@@ -50,6 +51,7 @@ class Registry implements InspectableRegistry {
   readonly #options: RegistryOptions;
   readonly #timeline: Timeline;
   readonly #routes = new Routes<Graph>();
+  readonly #levels: SharedLevels;
   readonly #graphs = new Map<string, Graph>();
   /** Graphs on their way, so that those who ask together wait together. */
   readonly #hydrating = new Map<string, Promise<Graph>>();
@@ -66,6 +68,7 @@ class Registry implements InspectableRegistry {
     this.#options = options;
     this.#timeline = new Timeline(options.replicaFile);
     const {current} = this.#timeline;
+    this.#levels = new SharedLevels(current.version, (options.limits ?? STEP_LIMITS).parents);
     this.#tables = readTableSpecs(current.db);
     this.replicaVersion = current
       .prepare('SELECT replicaVersion FROM "_zero.replicationConfig"')
@@ -169,6 +172,7 @@ class Registry implements InspectableRegistry {
     if (changes.schemaChanged) this.#tables = readTableSpecs(current.db);
     const diffs: GraphDiff[] = [];
     const failed: {graph: QueryGraph; error: Error}[] = [];
+    this.#levels.begin(changes.rows, changes.wholeTables, current);
     for (const [graph, step] of this.#route(changes, current))
       try {
         const result = step();
@@ -178,6 +182,7 @@ class Registry implements InspectableRegistry {
         failed.push({graph, error: asQueryError(error)});
       }
     const from = previous.version;
+    this.#levels.end();
     this.#timeline.commit();
     const permissionsChanged = changes.touchedTables.has(permissions);
     if (permissionsChanged) this.#permissions = undefined;
@@ -229,6 +234,7 @@ class Registry implements InspectableRegistry {
       ast,
       keys,
       routes: this.#routes,
+      levels: this.#levels,
       usePlanner: this.#options.usePlanner ?? true,
       countVisits: this.#options.countVisits ?? false,
       limits: this.#options.limits,
@@ -273,8 +279,8 @@ class Registry implements InspectableRegistry {
         if (changes.schemaChanged) return false;
         if ([...changes.wholeTables].some(table => graph.uses(table))) graph.recompute(this.#tables, current);
         else {
-          graph.join();
           graph.advance({changes: changes.rows, snapshot: current, tables: this.#tables});
+          graph.join();
         }
       } else graph.join();
       return true;

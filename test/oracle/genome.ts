@@ -158,8 +158,17 @@ export const interpret = (g: Genome): Case => {
     tables,
     rows,
     transactions,
-    queries: g.queries.map(query => astOf(query.node, query.table, tables, 'root')),
+    queries: g.queries.flatMap(query => sisters(astOf(query.node, query.table, tables, 'root'), query.table)),
   };
+};
+
+/** A query, sometimes with another that differs at the root only, so that they share what is below. */
+const sisters = (ast: AST, choice: number): readonly AST[] => {
+  const {where, start, ...rest} = ast;
+  if (choice % 3 === 0) return [ast];
+  if (choice % 3 === 1) return [ast, rest];
+  const limit = ast.limit === undefined ? 2 : ast.limit + 1;
+  return [ast, {...rest, ...(where && {where}), limit}];
 };
 
 const tableOf = ({key, nullable, indexes}: TableGenome, i: number): TestTable => {

@@ -143,6 +143,11 @@ export const runCase = async (test: Case): Promise<void> => {
       );
       advance(registries[0], stepping);
       check(stepping, `after transaction ${n}`);
+      // One leaves and comes back: what it shares with others stays as it is.
+      const at = n % stepping.length;
+      registries[0].release(stepping[at]!.graph);
+      stepping[at] = new Follower(await registries[0].acquire(test.queries[at]!, keys));
+      check(stepping, `after transaction ${n}, query ${at} opened again`);
       if (!pause || n === test.transactions.length - 1) {
         advance(registries[1], coalescing);
         check(coalescing, `after transaction ${n}, coalesced`);

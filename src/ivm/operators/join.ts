@@ -1,5 +1,7 @@
 import type {Snapshot} from '../../replica/snapshots.ts';
 import {type Node, type NodeDiff, replaceKey} from '../node.ts';
+import type {NodeRow} from '../node-rows.ts';
+import type {SharedLevel} from '../shared-levels.ts';
 import {groupByKey} from './take.ts';
 
 /** Keys of a child that gained their first or lost their last present parent. */
@@ -42,13 +44,55 @@ export const applyShift = function* (
   shift: DemandShift,
   snapshot: Snapshot,
   diff: NodeDiff,
+  known: SharedLevel | null = null,
 ): Generator<void, void> {
   for (const key of shift.closed) replaceKey(child, key, [], diff);
-  const opened = [...shift.opened];
-  const {keysPerStatement} = child.sql;
-  for (let at = 0; at < opened.length; at += keysPerStatement) {
-    if (at > 0) yield;
-    const groups = groupByKey(child.sql.ofKeys(snapshot, opened.slice(at, at + keysPerStatement)));
-    for (const [key, rows] of groups) replaceKey(child, key, rows, diff);
+  const unknown: string[] = [];
+  for (const key of shift.opened) {
+    const rows = known?.rowsOf(key);
+    if (rows) replaceKey(child, key, [...rows.values()], diff);
+    else unknown.push(key);
+  }
+  let isFirst = true;
+  for (const keys of inChunks(child, unknown)) {
+    if (!isFirst) yield;
+    isFirst = false;
+    for (const [key, rows] of groupByKey(child.sql.ofKeys(snapshot, keys)))
+      replaceKey(child, key, rows, diff);
   }
 };
+
+/** The same where a shared level holds the rows, together with what the step changes under keys that stay. */
+export const applySharedShift = (
+  child: Node,
+  level: SharedLevel,
+  shift: DemandShift,
+  snapshot: Snapshot,
+  diff: NodeDiff,
+): void => {
+  for (const [key, changed] of level.advance()) {
+    if (!child.demand.has(key) || shift.opened.has(key)) continue;
+    diff.added.push(...changed.added);
+    diff.removed.push(...changed.removed);
+    diff.edited.push(...changed.edited);
+  }
+  // What may fail comes first: an error must leave the level's counts as they were.
+  const read: NodeRow[] = [];
+  const unknown = [...shift.opened].filter(key => level.rowsOf(key) === undefined);
+  for (const keys of inChunks(child, unknown)) read.push(...child.sql.ofKeys(snapshot, keys));
+  const groups = groupByKey(read);
+  for (const key of shift.closed) {
+    diff.removed.push(...level.rowsBefore(key).values());
+    level.release(key);
+  }
+  for (const key of shift.opened) {
+    const rows = new Map((groups.get(key) ?? []).map(row => [row.row.id, row]));
+    diff.added.push(...level.acquire(key, rows).values());
+  }
+};
+
+/** Keys in the sets that are worth asking for at once. */
+export function* inChunks({sql}: Node, keys: readonly string[]): Generator<readonly string[]> {
+  for (let at = 0; at < keys.length; at += sql.keysPerStatement)
+    yield keys.slice(at, at + sql.keysPerStatement);
+}
