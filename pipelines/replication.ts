@@ -34,6 +34,8 @@ export interface ReplicationDeps {
   readonly board: StageBoard;
   /** Where a running server is recorded. */
   readonly tap: FrameTap;
+  /** True while the replica is copied for other nodes: its WAL cannot be emptied then, and waiting for it would be in vain. */
+  readonly isCopying?: (() => boolean) | undefined;
   readonly log: Log;
   readonly db: Database;
   readonly watermark: Version;
@@ -90,7 +92,7 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
   const reopen = () => beside.next({type: 'checkpointed'});
   let emptying = false;
   const emptyWal = async () => {
-    if (emptying) return;
+    if (emptying || deps.isCopying?.()) return;
     emptying = true;
     brake.hold('wal');
     try {

@@ -58,11 +58,14 @@ export const replicator = ({
   log,
   board,
   tap: frameTap = new FrameTap(),
+  isCopying,
 }: {
   config: ZeroConfig;
   log: Log;
   board: StageBoard;
   tap?: FrameTap;
+  /** See `ReplicationDeps`. */
+  isCopying?: () => boolean;
 }): Replicator => {
   const status = new ReplicatorStatus(config.replica.file, board);
   let delayMs = FIRST_DELAY_MS;
@@ -88,7 +91,7 @@ export const replicator = ({
 
   const follow = (point: ResumePoint): Observable<ReplicatorEvent> => {
     const {state, slot} = point;
-    return defer(() => openStream(config, log, board, frameTap, point, {takeOver: !owner})).pipe(
+    return defer(() => openStream(config, log, board, frameTap, point, {takeOver: !owner, isCopying})).pipe(
       switchMap(opened => {
         owner = true;
         status.streaming(state, state.context.slot, slot);
@@ -161,7 +164,7 @@ const openStream = async (
   board: StageBoard,
   tap: FrameTap,
   {state, slot, activePid, walSenderTimeoutMs, ddlDetection}: ResumePoint,
-  {takeOver}: {readonly takeOver: boolean},
+  {takeOver, isCopying}: {readonly takeOver: boolean; readonly isCopying: (() => boolean) | undefined},
 ): Promise<OpenStream> => {
   const shard = shardName(config);
   const pool = createPool(config.change.db, {purpose: 'change-log', max: config.change.maxConns});
@@ -182,6 +185,7 @@ const openStream = async (
       events: replication({
         board,
         tap,
+        isCopying,
         log,
         catalogEveryMs: CATALOG_EVERY_MS[ddlDetection ? 'announced' : 'unannounced'],
         db,
