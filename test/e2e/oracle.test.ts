@@ -1,6 +1,7 @@
 import {zeroNodePg} from '@rocicorp/zero/server/adapters/pg';
 import {expect, test} from 'vitest';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
+import {peerDaemon} from '../helpers/peer.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {Random} from '../helpers/random.ts';
 import {stockClient} from '../helpers/stock-client.ts';
@@ -25,7 +26,7 @@ test(`${QUERIES} random queries equal PostgreSQL's answer, at first and after ea
   const random = new Random(seed);
   await using db = await createDatabase(ddl);
   await run(db, initialRows(random));
-  await using daemon = await startDaemon({upstream: db.url, appID: db.appID, ...peerCommand()});
+  await using daemon = await startDaemon({upstream: db.url, appID: db.appID, ...server()});
   await deployAnyone(db, db.appID);
   await compareAll(random, db, daemon);
 }, 400_000);
@@ -87,14 +88,5 @@ const run = async (db: TestDatabase, statements: readonly string[]) => {
   }
 };
 
-/** `ZS_PEER=<node 24>`: checks this harness itself against the stock server. */
-const peerCommand = () =>
-  process.env['ZS_PEER']
-    ? {
-        command: [process.env['ZS_PEER'], 'node_modules/@rocicorp/zero/out/zero/src/cli.js'] as [
-          string,
-          string,
-        ],
-        env: {ZERO_ADMIN_PASSWORD: 'x'},
-      }
-    : {};
+/** `ZS_PEER=1`: checks this harness itself against the stock server. */
+const server = () => (process.env['ZS_PEER'] ? peerDaemon()! : {});

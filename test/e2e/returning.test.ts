@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import {createBuilder, createSchema, number, string, table} from '@rocicorp/zero';
 import {afterEach, beforeEach, expect, test} from 'vitest';
 import {type Daemon, type DaemonOptions, startDaemon} from '../helpers/daemon.ts';
+import {peerDaemon} from '../helpers/peer.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {stockClient} from '../helpers/stock-client.ts';
 import {ClientStore, StoreClient} from '../helpers/store-client.ts';
@@ -154,20 +155,15 @@ test('a view record as the original writes it is taken over: what is right stays
   }
 });
 
-/** `ZS_PEER=<node 24>`: the stock server and ours take turns on one database; each with a replica of its own. */
-test.skipIf(!process.env['ZS_PEER'])(
+const peer = peerDaemon();
+
+/** The stock server and ours take turns on one database; each with a replica of its own. */
+test.skipIf(!peer)(
   'an app moves from the stock server to ours and back; no client is reset',
   async () => {
-    const peer = {
-      command: [process.env['ZS_PEER']!, 'node_modules/@rocicorp/zero/out/zero/src/cli.js'] as [
-        string,
-        string,
-      ],
-      env: {ZERO_ADMIN_PASSWORD: 'x', ZERO_LOG_LEVEL: 'error'},
-    };
     let client: StoreClient | undefined;
     const expected: Record<string, number> = {i1: 1, i2: 2, i3: 3};
-    for (const [turn, options] of [peer, {}, peer, {}].entries()) {
+    for (const [turn, options] of [peer!, {}, peer!, {}].entries()) {
       const own = await mkdtemp(join(dir, 'replica-'));
       const daemon = await start({...options, dir: own});
       try {

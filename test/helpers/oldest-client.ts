@@ -1,8 +1,9 @@
 import {execFileSync} from 'node:child_process';
-import {existsSync, mkdirSync, renameSync} from 'node:fs';
+import {existsSync, renameSync} from 'node:fs';
 import {join, resolve} from 'node:path';
 import {pathToFileURL} from 'node:url';
 import type * as Client from '@rocicorp/zero';
+import {npmIn} from './from-npm.ts';
 import './stock-client.ts';
 
 /** The oldest published client whose protocol is 30 or later: it speaks 37. */
@@ -17,16 +18,9 @@ const CACHE = 'node_modules/.cache/zerostream-test';
 export const oldestClient = async (): Promise<typeof Client | null> => {
   const dir = resolve(CACHE, `zero-${OLDEST.version}`);
   if (!existsSync(dir)) {
-    // What of npm's settings comes from the run around it does not apply here.
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
     const fresh = resolve(CACHE, `fresh-${process.pid}`);
-    mkdirSync(fresh, {recursive: true});
     try {
-      execFileSync('npm', ['pack', '--silent', `@rocicorp/zero@${OLDEST.version}`], {
-        cwd: fresh,
-        env,
-        timeout: 60_000,
-      });
+      npmIn(fresh, ['pack', '--silent', `@rocicorp/zero@${OLDEST.version}`]);
     } catch (error) {
       console.error(`the oldest client cannot be had: ${(error as Error).message}`);
       return null;

@@ -2,9 +2,9 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {type Daemon, startDaemon} from '../../helpers/daemon.ts';
+import {pathWith, peerCommand} from '../../helpers/peer.ts';
 import {deployPermissions} from '../data/load.ts';
 import {endOnInterrupt} from './interrupt.ts';
-import {pathWith, peerCommand} from './peer.ts';
 import {pidsOf, treeCpuMs, treePssBytes} from './process-tree.ts';
 
 export type Kind = 'ours' | 'peer';
