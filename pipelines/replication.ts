@@ -20,6 +20,7 @@ import {positionOf} from '../src/replication/apply.ts';
 import {fillTables} from '../src/replication/fill-tables.ts';
 import {SchemaTracker} from '../src/replication/schema-tracker.ts';
 import {SideChannel} from '../src/replication/side-channel.ts';
+import type {RunningChain} from '../src/replication/status.ts';
 import {watchCatalog} from '../src/replication/watch-catalog.ts';
 import type {VersionReady} from '../src/sync/types.ts';
 import {applyWal} from './apply-wal.ts';
@@ -47,6 +48,8 @@ export interface ReplicationDeps {
   readonly inboundTimeoutMs: number;
   /** ms between two looks at upstream's catalog for changes that the stream does not announce. */
   readonly catalogEveryMs: number;
+  /** The stream is open. */
+  readonly onOpen?: (chain: RunningChain) => void;
   readonly changeLog: {
     readonly pool: pg.Pool;
     readonly shard: string;
@@ -114,6 +117,7 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
     inboundTimeoutMs: deps.inboundTimeoutMs,
     onOpen: opened => {
       control = opened;
+      deps.onOpen?.({control, ...schema});
     },
   }).pipe(
     deps.tap.watch(),

@@ -26,8 +26,8 @@ import {FrameTap} from '../src/replay/frame-tap.ts';
 import {replicaError} from '../src/replica/classify-error.ts';
 import {deleteReplica, openWriter} from '../src/replica/open.ts';
 import {checkReplica, type ResumePoint, takeSlot} from '../src/replication/check-replica.ts';
-import {ReplicatorStatus} from '../src/replication/status.ts';
-import {superviseSlot} from '../src/replication/supervise-slot.ts';
+import {SlotWatch} from '../src/replication/slot-watch.ts';
+import {ReplicatorStatus, type RunningChain} from '../src/replication/status.ts';
 import type {VersionReady} from '../src/sync/types.ts';
 import {initialSync, type SyncProgress} from './initial-sync.ts';
 import {type ReplicationEvent, replication} from './replication.ts';
@@ -41,13 +41,17 @@ export type ReplicatorEvent =
 
 export interface Replicator {
   readonly events: Observable<ReplicatorEvent>;
-  inspect(): ReplicatorInspection;
+  readonly state: ReplicatorInspection['state'];
+  /** Looks at the slot and the stream first, but not for long. */
+  inspect(): Promise<ReplicatorInspection>;
 }
 
 /** How often upstream's catalog is looked at for changes that no row announces: with event triggers, only what those miss. */
 const CATALOG_EVERY_MS = {announced: 10_000, unannounced: 1000} as const;
 const FIRST_DELAY_MS = 25;
 const MAX_DELAY_MS = 10_000;
+/** What an inspector waits for news of the slot. */
+const LOOK_MS = 700;
 
 /**
  * Keeps the replica alive: builds it when it is missing, streams, and answers each fault by its recovery: reconnect with
@@ -68,6 +72,7 @@ export const replicator = ({
   isCopying?: () => boolean;
 }): Replicator => {
   const status = new ReplicatorStatus(config.replica.file, board);
+  const slotWatch = new SlotWatch(config.upstream.db, log, status);
   let delayMs = FIRST_DELAY_MS;
   /** Upstream has answered once: from now on its silence is a fault to wait out, and not a wrong setting. */
   let contacted = false;
@@ -91,7 +96,8 @@ export const replicator = ({
 
   const follow = (point: ResumePoint): Observable<ReplicatorEvent> => {
     const {state, slot} = point;
-    return defer(() => openStream(config, log, board, frameTap, point, {takeOver: !owner, isCopying})).pipe(
+    const opening = {takeOver: !owner, isCopying, onOpen: (chain: RunningChain) => status.opened(chain)};
+    return defer(() => openStream(config, log, board, frameTap, point, opening)).pipe(
       switchMap(opened => {
         owner = true;
         status.streaming(state, state.context.slot, slot);
@@ -111,11 +117,12 @@ export const replicator = ({
           }),
           filter(event => event.type !== 'acknowledged' && event.type !== 'logged'),
         );
-        const supervision = superviseSlot(config, log, state, () => status.appliedVersion).pipe(
-          tap(health => status.checked(state.context.slot, health)),
-          ignoreElements(),
+        return concat(of(first), merge(changes, slotWatch.supervise(state))).pipe(
+          finalize(() => {
+            status.closed();
+            opened.close();
+          }),
         );
-        return concat(of(first), merge(changes, supervision)).pipe(finalize(() => opened.close()));
       }),
     );
   };
@@ -127,6 +134,8 @@ export const replicator = ({
       const {code, message} = error as DaemonError;
       log.warn({code}, `${message} The replica is rebuilt.`);
       status.recovered(code, message);
+      slotWatch.forget();
+      status.faults.set('replication', error as DaemonError, 'fault');
       const event: ReplicatorEvent = {type: 'recovery', code, reason: message};
       return concat(
         of(event),
@@ -139,6 +148,7 @@ export const replicator = ({
     if (recovery === 'resume' && contacted) {
       if (status.state === 'streaming') status.state = 'reconnecting';
       const {code, message} = error as DaemonError;
+      status.faults.set('replication', error as DaemonError, 'fault');
       log[delayMs > 5000 ? 'error' : 'warn']({code}, `${message} Trying again in ${delayMs} ms.`);
       const wait = timer(delayMs).pipe(ignoreElements());
       delayMs = Math.min(delayMs * 2, MAX_DELAY_MS);
@@ -149,8 +159,26 @@ export const replicator = ({
   };
 
   const supervised = (): Observable<ReplicatorEvent> => stream().pipe(catchError(recover));
-  return {events: defer(supervised), inspect: () => status.inspect()};
+  return {
+    events: defer(supervised).pipe(finalize(() => slotWatch.forget())),
+    get state() {
+      return status.state;
+    },
+    inspect: async () => {
+      await Promise.race([
+        Promise.all([slotWatch.look(), status.probe()]),
+        new Promise(resolve => setTimeout(resolve, LOOK_MS).unref()),
+      ]);
+      return status.inspect();
+    },
+  };
 };
+
+interface Opening {
+  readonly takeOver: boolean;
+  readonly isCopying: (() => boolean) | undefined;
+  readonly onOpen: (chain: RunningChain) => void;
+}
 
 interface OpenStream {
   readonly events: Observable<ReplicationEvent>;
@@ -164,7 +192,7 @@ const openStream = async (
   board: StageBoard,
   tap: FrameTap,
   {state, slot, activePid, walSenderTimeoutMs, ddlDetection}: ResumePoint,
-  {takeOver, isCopying}: {readonly takeOver: boolean; readonly isCopying: (() => boolean) | undefined},
+  {takeOver, isCopying, onOpen}: Opening,
 ): Promise<OpenStream> => {
   const shard = shardName(config);
   const pool = createPool(config.change.db, {purpose: 'change-log', max: config.change.maxConns});
@@ -187,6 +215,7 @@ const openStream = async (
         tap,
         isCopying,
         log,
+        onOpen,
         catalogEveryMs: CATALOG_EVERY_MS[ddlDetection ? 'announced' : 'unannounced'],
         db,
         watermark: state.stateVersion,

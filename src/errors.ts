@@ -117,6 +117,24 @@ export class WatermarkTooOld extends DaemonError {
   readonly recovery = 'resync' satisfies Recovery;
 }
 
+/** R013 — PostgreSQL keeps much WAL for the slot, or is about to drop what the slot still needs. Replication works; while this stands, disk fills upstream or a rebuild comes nearer. Look for what holds the position back (another fault, or a transaction that has been open for long in `pg_stat_activity`), or raise `max_slot_wal_keep_size`. */
+export class SlotInDanger extends DaemonError {
+  readonly code = 'R013';
+  readonly recovery = 'resume' satisfies Recovery;
+}
+
+/** R014 — Something that is published does not reach clients, or PostgreSQL refuses to change it: a type that cannot be synced, a table without a key or replica identity, a name that is not allowed. Everything else is replicated; the message says what would help. */
+export class NotReplicated extends DaemonError {
+  readonly code = 'R014';
+  readonly recovery = 'resume' satisfies Recovery;
+}
+
+/** R015 — Another session streams from the slot, and the upstream role may not end it. Only one can stream at a time: end the other one (`SELECT pg_terminate_backend(pid)`), or find out which server of the same app and shard it belongs to. */
+export class SlotBusy extends DaemonError {
+  readonly code = 'R015';
+  readonly recovery = 'resume' satisfies Recovery;
+}
+
 /** R020 — Another node cannot hand out its replica now: it does not answer, is starting, or its disk has no room for a copy. The node that asks waits and tries again; the message says what for. Check `ZERO_CHANGE_STREAMER_URI` and that the other node runs. */
 export class SnapshotUnavailable extends DaemonError {
   readonly code = 'R020';

@@ -32,9 +32,11 @@ parent.onMessage((message, socket) => {
     const recorder = arriving.shift();
     if (recorder) void record(recorder);
   } else if (message.type === 'inspect')
-    parent.send({type: 'inspection', id: message.id, body: running.inspect(), usage: usage()});
+    void running
+      .inspect()
+      .then(body => parent.send({type: 'inspection', id: message.id, body, usage: usage()}));
   else if (message.type === 'stop') {
-    const syncing = running.inspect().state === 'initial-sync';
+    const syncing = running.state === 'initial-sync';
     subscription.unsubscribe();
     // What is being acknowledged now may still reach the socket, and an unfinished sync drops its slot.
     const flushed = new Promise(resolve => setTimeout(resolve, syncing ? SYNC_CLEANUP_MS : 50));

@@ -1,5 +1,6 @@
 import type {StageStats} from '../flow/stage.ts';
 import type {AST} from '../zql/ast.ts';
+import type {Fault, PastFault} from './faults.ts';
 
 /** What one process tells `inspect-pipeline`; plain JSON. Times in ms, sizes in bytes. */
 export interface DaemonInspection {
@@ -39,7 +40,12 @@ export interface ReplicatorInspection {
   /** Commit upstream → visible in the replica, last measured. */
   readonly lagMs: number | null;
   readonly lagMeasuredAtMs: number | null;
+  /** Tables of which rows are being read beside the stream: they entered the publication, or were rewritten. */
+  readonly reading: readonly string[];
   readonly recoveries: readonly {readonly atMs: number; readonly code: string; readonly reason: string}[];
+  /** What is wrong now, the worst first, and what was, the newest last. */
+  readonly faults: readonly Fault[];
+  readonly pastFaults: readonly PastFault[];
 }
 
 export interface WorkerInspection {

@@ -140,6 +140,15 @@ export const METRICS: readonly Metric[] = [
       return [...byCode].map(([code, count]) => [count, {code}]);
     },
   ),
+  gauge('replication.faults', '1', 'Faults that stand now, by error code and severity', ({replicator}) => {
+    const counts = new Map<string, [number, Labels]>();
+    for (const {code, severity} of replicator?.faults ?? []) {
+      const count = counts.get(code + severity);
+      if (count) count[0]++;
+      else counts.set(code + severity, [1, {code, severity}]);
+    }
+    return [...counts.values()];
+  }),
   gauge('replica.db_size', 'By', 'Size of the replica', ({replicator}) => one(replicator?.replicaBytes)),
   gauge('replica.wal_size', 'By', "Size of the replica's WAL", ({replicator}) => one(replicator?.walBytes)),
   counter(

@@ -1,3 +1,4 @@
+import {faultsOf} from './faults.ts';
 import {lanesOf, type StageFlow} from './flow.ts';
 import type {DaemonInspection, ReplicatorInspection, WorkerInspection} from './inspection.ts';
 import {bytesText, countText, durationText, percentText} from './units.ts';
@@ -14,6 +15,7 @@ export const renderText = (
       .map(p => `${p.name} (${p.pid}) ${bytesText(p.rssBytes)}, ${durationText(p.cpuMs)} CPU`)
       .join(' · '),
   ];
+  lines.push(...faultLines(now));
   for (const {process, chains} of lanesOf(now, before)) {
     const worker = now.workers.find(({index}) => process === `sync-worker-${index}`);
     lines.push(
@@ -28,6 +30,24 @@ export const renderText = (
   return lines.join('\n');
 };
 
+/** What is wrong now stands before everything else; what is over, in short. */
+const faultLines = (now: DaemonInspection): string[] => {
+  const standing = faultsOf(now).flatMap(({severity, code, what, remedy, sinceMs}) => [
+    `  ${severity === 'fault' ? '✖' : '!'} ${code} for ${durationText(Math.max(0, now.atMs - sinceMs))}: ${what}`,
+    `    → ${remedy}`,
+  ]);
+  const past = (now.replicator?.pastFaults ?? [])
+    .slice(-SHOWN_PAST)
+    .map(
+      ({code, what, sinceMs, untilMs}) =>
+        `  ✓ over since ${durationText(Math.max(0, now.atMs - untilMs))}, after ${durationText(untilMs - sinceMs)}: ${code} ${what}`,
+    );
+  const title = standing.length ? 'FAULTS' : 'no faults';
+  return standing.length + past.length ? ['', title, ...standing, ...past] : [];
+};
+
+const SHOWN_PAST = 5;
+
 const replicatorHead = (replicator: ReplicatorInspection, atMs: number): string[] => {
   const {slot} = replicator;
   const age =
@@ -39,8 +59,11 @@ const replicatorHead = (replicator: ReplicatorInspection, atMs: number): string[
     `  applied ${replicator.appliedVersion ?? '–'} · logged ${replicator.loggedVersion ?? '–'} · acknowledged ${replicator.ackedLsn ?? '–'} · lag ${replicator.lagMs === null ? '–' : durationText(replicator.lagMs)}${age}`,
     ...(slot
       ? [
-          `  slot ${slot.name} · WAL ${slot.walStatus ?? 'not looked at yet'}${slot.retainedBytes === null ? '' : `, ${bytesText(slot.retainedBytes)} kept upstream`}`,
+          `  slot ${slot.name} · WAL ${slot.walStatus ?? 'none'}${slot.retainedBytes === null ? '' : `, ${bytesText(slot.retainedBytes)} kept upstream`}, looked at ${durationText(Math.max(0, atMs - slot.checkedAtMs))} ago`,
         ]
+      : []),
+    ...(replicator.reading.length
+      ? [`  reading rows of ${replicator.reading.join(', ')} beside the stream`]
       : []),
     ...replicator.recoveries.map(r => `  rebuilt ${new Date(r.atMs).toISOString()} ${r.code}: ${r.reason}`),
   ];

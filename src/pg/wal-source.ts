@@ -3,7 +3,7 @@ import type pg from 'pg';
 // The library's index would bring every output plugin with it, and protobuf.
 import {PgoutputPlugin} from 'pg-logical-replication/dist/output-plugins/pgoutput/pgoutput-plugin.js';
 import {Observable} from 'rxjs';
-import {DaemonError, SlotUnusable, UpstreamUnreachable} from '../errors.ts';
+import {DaemonError, SlotBusy, SlotUnusable, UpstreamUnreachable} from '../errors.ts';
 import {connect} from './connect.ts';
 import {ident, literal} from './identifier.ts';
 import {formatLsn, type Lsn} from './lsn.ts';
@@ -18,6 +18,11 @@ export interface WalControl {
   /** Stops reading from the socket; PostgreSQL keeps the rest. Keepalives go on being answered. */
   pause(): void;
   resume(): void;
+  /**
+   * Asks the server for a sign of life. @returns for how many ms an earlier question is unanswered; 0 if none is, or
+   * while paused.
+   */
+  probe(): number;
 }
 
 export interface WalSourceOptions {
@@ -44,7 +49,8 @@ const KEEPALIVE = 0x6b;
 
 /**
  * Streams the slot's WAL. Nothing is acknowledged but through `WalControl.acknowledge`. Ends only with an error:
- * @throws UpstreamUnreachable when the connection is lost (resume), SlotUnusable when the slot is gone (resync).
+ * @throws UpstreamUnreachable when the connection is lost (resume), SlotBusy (resume), SlotUnusable when the slot is gone
+ * (resync).
  */
 export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
   new Observable(out => {
@@ -88,7 +94,17 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
         if (batch.push(chunk) === 1) queueMicrotask(flush);
       });
       connection.once('replicationStart', () => {
+        const socket = connection.stream as Socket;
+        let asked: {readonly atMs: number; readonly bytesRead: number} | null = null;
         options.onOpen({
+          probe: () => {
+            if (paused || (asked && socket.bytesRead !== asked.bytesRead)) asked = null;
+            if (asked) return performance.now() - asked.atMs;
+            if (paused) return 0;
+            asked = {atMs: performance.now(), bytesRead: socket.bytesRead};
+            status(true);
+            return 0;
+          },
           acknowledge: lsn => {
             if (lsn > acked) {
               acked = lsn;
@@ -105,7 +121,6 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
           },
         });
         const everyMs = Math.max(50, Math.min(STATUS_EVERY_MS, ...patience.map(ms => ms / 4)));
-        const socket = connection.stream as Socket;
         let bytesRead = socket.bytesRead;
         let silentMs = 0;
         timer = setInterval(() => {
@@ -140,10 +155,15 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
 
 /** Object not in the right state, undefined object, undefined file: invalidated, dropped, its WAL removed. */
 const SLOT_GONE = new Set(['55000', '42704', '58P01']);
+const SLOT_IN_USE = '55006';
 
 const classify = (error: unknown, slot: string): unknown => {
   if (error instanceof DaemonError) return error;
   const {code, message} = error as {code?: string; message: string};
+  if (code === SLOT_IN_USE)
+    return new SlotBusy(`Another session streams from the replication slot ${slot} (${message}).`, {
+      cause: error,
+    });
   return code && SLOT_GONE.has(code)
     ? new SlotUnusable(`The replication slot ${slot} cannot be used any more (${message}).`, {cause: error})
     : new UpstreamUnreachable(`The replication stream broke (${code ?? message}).`, {cause: error});

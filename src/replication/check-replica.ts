@@ -1,7 +1,7 @@
 import {existsSync} from 'node:fs';
 import type pg from 'pg';
 import type {ZeroConfig} from '../config/config.ts';
-import {PublicationReplaced, ReplicaUnusable} from '../errors.ts';
+import {PublicationReplaced, ReplicaUnusable, SlotBusy} from '../errors.ts';
 import type {Log} from '../observe/log.ts';
 import {checkUpstream} from '../pg/check-upstream.ts';
 import {connect} from '../pg/connect.ts';
@@ -85,11 +85,20 @@ export const checkReplica = async (
   }
 };
 
-/** Ends the session that streams from the slot: ours from before a crash, or another replication-manager's. */
+/**
+ * Ends the session that streams from the slot: ours from before a crash, or another replication-manager's.
+ * @throws SlotBusy if the role may not.
+ */
 export const takeSlot = async (config: ZeroConfig, pid: number): Promise<void> => {
   const client: pg.Client = await connect(config.upstream.db, {purpose: 'take-slot'});
   try {
-    await client.query('SELECT pg_terminate_backend($1)', [pid]);
+    await client.query('SELECT pg_terminate_backend($1)', [pid]).catch((error: unknown) => {
+      if ((error as {code?: string}).code !== '42501') throw error;
+      throw new SlotBusy(
+        `Another session (pid ${pid}) streams from the replication slot, and the upstream role may not end it.`,
+        {cause: error},
+      );
+    });
   } finally {
     await client.end();
   }

@@ -209,6 +209,12 @@ describe.skipIf(!existsSync(CHROMIUM))('the page', () => {
       const before = await total();
       await client.zero.mutate.label.update({id: 'l1', name: 'second'});
       await until(async () => (await total()) > before, 'the change is counted');
+      await page.getByText('Nothing is wrong.').waitFor();
+      await db.query('ALTER TABLE label ADD COLUMN spot point');
+      await page.locator('#faults li', {hasText: 'R014'}).getByText('label.spot has type point').waitFor();
+      await db.query('ALTER TABLE label DROP COLUMN spot');
+      await page.getByText('1 that are over').click();
+      await page.locator('#faults td', {hasText: 'label.spot'}).waitFor();
       expect(errors).toEqual([]);
     } finally {
       child.kill('SIGTERM');

@@ -13,7 +13,12 @@ export interface PostgresServer {
   readonly url: string;
   readonly dataDir: string;
   /** For tests that stop and start it. */
-  readonly server: {start(): Promise<void>; stop(): Promise<void>};
+  readonly server: {
+    start(): Promise<void>;
+    stop(): Promise<void>;
+    /** Without a word to anybody and without a checkpoint, as `pg_ctl stop -m immediate`. */
+    crash(): Promise<void>;
+  };
   /** Stops it and removes its data. */
   stop(): Promise<void>;
 }
@@ -70,7 +75,7 @@ export const startPostgres = async (
     ...['-c', 'max_connections=300', '-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off'],
     ...flags,
   ];
-  let stopRunning: () => Promise<void> = async () => {};
+  let stopRunning: (signal: NodeJS.Signals) => Promise<void> = async () => {};
   const server = {
     start: async () => {
       const child = spawnBound(command, {identity, output: 'pipe'});
@@ -84,8 +89,8 @@ export const startPostgres = async (
           resolve();
         });
       });
-      stopRunning = async () => {
-        child.kill('SIGINT');
+      stopRunning = async signal => {
+        child.kill(signal);
         await exited;
       };
       await until(async () => {
@@ -93,7 +98,8 @@ export const startPostgres = async (
         return answers(url);
       }, 'PostgreSQL answers');
     },
-    stop: () => stopRunning(),
+    stop: () => stopRunning('SIGINT'),
+    crash: () => stopRunning('SIGQUIT'),
   };
   await server.start();
   return {

@@ -1,7 +1,6 @@
 import {execFileSync} from 'node:child_process';
 import {closeSync, copyFileSync, existsSync, openSync, statSync, writeFileSync, writeSync} from 'node:fs';
-import {mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
+import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, test} from 'vitest';
 import {silentLog} from '../../src/observe/log.ts';
@@ -11,6 +10,7 @@ import {arrives, T} from '../helpers/arrives.ts';
 import {testConfig} from '../helpers/config.ts';
 import {createDatabase} from '../helpers/postgres.ts';
 import {type Replicating, replicating} from '../helpers/replicating.ts';
+import {smallDisk} from '../helpers/small-disk.ts';
 import {until} from '../helpers/until.ts';
 
 const ROWS = `${T} INSERT INTO t (v) SELECT repeat(md5(i::text), 20) FROM generate_series(1, 3000) i;`;
@@ -98,18 +98,6 @@ test('the replica is compacted when due, and only then', async () => {
   expect(await vacuumIfDue(file, 1, silentLog)).toBe(false);
   expect(rebuilds(replica)).toEqual([]);
 });
-
-/** A disk of its own size; null where that takes a privilege we do not have. */
-const smallDisk = async (megabytes: number): Promise<string | null> => {
-  const dir = await mkdtemp(join(tmpdir(), 'zs-disk-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', dir], {stdio: 'ignore'});
-    return dir;
-  } catch {
-    await rm(dir, {recursive: true, force: true});
-    return null;
-  }
-};
 
 test('a full disk is reported and waited out: nothing is lost or skipped', async context => {
   const dir = await smallDisk(24);

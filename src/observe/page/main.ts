@@ -3,6 +3,7 @@ import type {DaemonInspection} from '../inspection.ts';
 import {durationText} from '../units.ts';
 import {chainView, detailView, type History, remember} from './chain.ts';
 import {byId, replace} from './dom.ts';
+import {faultsView} from './faults.ts';
 import {graphsView, groupsView, processesView, resetsView} from './tables.ts';
 
 /** What the page starts with: one inspection and the one before it, and whether more can be fetched from `./data`. */
@@ -16,25 +17,26 @@ const start = JSON.parse(byId('data').textContent ?? '') as Start;
 let {before, now} = start;
 let chosen: string | null = null;
 let paused = false;
-const openGraphs = new Set<string>();
+/** Details that stay open when they are drawn anew. */
+const opened = new Set<string>();
 const history: History = new Map();
 
 const draw = (): void => {
   const lanes = lanesOf(now, before);
   byId('version').textContent = now.serverVersion;
   byId('summary').textContent = `task ${now.taskID} · up ${durationText(now.atMs - now.startedAtMs)}`;
+  replace(byId('faults'), ...faultsView(now, opened, toggle));
   replace(byId('chain'), ...chainView(now, lanes, history, chosen, choose));
   replace(byId('detail'), ...detailView(lanes, chosen));
   replace(byId('resets'), ...resetsView(now));
-  replace(
-    byId('graphs'),
-    ...graphsView(now, openGraphs, (key, isOpen) => {
-      if (isOpen) openGraphs.add(key);
-      else openGraphs.delete(key);
-    }),
-  );
+  replace(byId('graphs'), ...graphsView(now, opened, toggle));
   replace(byId('groups'), ...groupsView(now));
   replace(byId('processes'), ...processesView(now, before));
+};
+
+const toggle = (key: string, isOpen: boolean): void => {
+  if (isOpen) opened.add(key);
+  else opened.delete(key);
 };
 
 const choose = (key: string): void => {

@@ -123,7 +123,7 @@ export const processesView = (now: DaemonInspection, before: DaemonInspection | 
   ),
 ];
 
-const table = (heads: readonly string[], rows: readonly (readonly string[])[]): HTMLElement =>
+export const table = (heads: readonly string[], rows: readonly (readonly string[])[]): HTMLElement =>
   h(
     'div',
     {class: 'scroll', tabindex: '0'},
