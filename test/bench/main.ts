@@ -19,12 +19,12 @@ import {runLoad} from './load/load.ts';
 import {mutations} from './mutations/mutations.ts';
 import {queries} from './queries/queries.ts';
 import {reconnect} from './reconnect/reconnect.ts';
+import {replication} from './replication/replication.ts';
 import {start} from './start/start.ts';
-import {sync} from './sync/sync.ts';
 
 const BENCHES: readonly Bench[] = [
   start,
-  sync,
+  replication,
   queries,
   changes,
   groups,

@@ -2,12 +2,15 @@
 const EASY_LAG_MS = 400;
 /** … and shrinks when it shows them later than this. */
 const HARD_LAG_MS = 800;
+/** Transactions that are committed at once. */
 const BATCH = 50;
 /** The number under way finds its size in this time, which does not count. */
 const WARM_UP_MS = 1500;
 
 export interface SustainOptions {
   readonly durationMs: number;
+  /** Transactions that are committed at once. */
+  readonly batch?: number;
   /** Commits `n` transactions, numbered from `first`; the last of them makes `seen` reach `first + n - 1`. */
   commit(first: number, n: number): Promise<void>;
   /** The newest number the client shows. */
@@ -30,19 +33,20 @@ export interface Sustained {
  * PostgreSQL takes them, but wait while more are under way than the client has proved able to show in time.
  */
 export const sustain = async (options: SustainOptions): Promise<Sustained> => {
+  const batch = options.batch ?? BATCH;
   /** Committed batches that the client has not shown: last number, and when its commit was begun. */
   const unseen: {readonly last: number; readonly at: number}[] = [];
-  let window = 4 * BATCH;
+  let window = 4 * batch;
   let shrunkAt = 0;
   let worstLagMs = 0;
   let wake: () => void = () => {};
   let last = 0;
   const onLag = (lagMs: number) => {
     worstLagMs = Math.max(worstLagMs, lagMs);
-    if (lagMs < EASY_LAG_MS) window += BATCH;
+    if (lagMs < EASY_LAG_MS) window += batch;
     else if (lagMs > HARD_LAG_MS && performance.now() - shrunkAt > lagMs) {
       shrunkAt = performance.now();
-      window = Math.max(2 * BATCH, window * 0.75);
+      window = Math.max(2 * batch, window * 0.75);
     }
   };
   options.onPoke(() => {
@@ -56,10 +60,10 @@ export const sustain = async (options: SustainOptions): Promise<Sustained> => {
   const commitFor = async (ms: number) => {
     const until = performance.now() + ms;
     while (performance.now() < until) {
-      while (unseen.length > 0 && last - unseen[0]!.last + BATCH >= window) await poked();
-      unseen.push({last: last + BATCH, at: performance.now()});
-      await options.commit(last + 1, BATCH);
-      last += BATCH;
+      while (unseen.length > 0 && last - unseen[0]!.last + batch >= window) await poked();
+      unseen.push({last: last + batch, at: performance.now()});
+      await options.commit(last + 1, batch);
+      last += batch;
     }
   };
 

@@ -61,6 +61,30 @@ export class Commits {
     await this.#hasty.query(`CALL bench_commits(${first}, ${n})`);
   }
 
+  /** `manyRows` makes transactions of many rows within the server. */
+  async prepareRows(counts: Counts): Promise<void> {
+    await this.#client.query(`
+      CREATE PROCEDURE bench_rows(first int, n int, size int) LANGUAGE plpgsql AS $body$
+      DECLARE
+        at bigint;
+      BEGIN
+        FOR k IN first .. first + n - 1 LOOP
+          at := k::bigint * size % ${counts.comment};
+          UPDATE comment SET body = k || substr(body, strpos(body, ' '))
+          WHERE id >= 'c' || lpad(at::text, 7, '0') AND id < 'c' || lpad((at + size)::text, 7, '0');
+          IF k = first + n - 1 THEN
+            UPDATE issue SET title = 'seq ' || k WHERE id = '${WATCHED}';
+          END IF;
+          COMMIT;
+        END LOOP;
+      END $body$`);
+  }
+
+  /** Commits `n` transactions of `size` rows each; the last also gives the watched issue the title `seq <first + n - 1>`. */
+  async manyRows(first: number, n: number, size: number): Promise<void> {
+    await this.#hasty.query(`CALL bench_rows(${first}, ${n}, ${size})`);
+  }
+
   async query(sql: string): Promise<pg.QueryResult> {
     return this.#client.query(sql);
   }

@@ -43,7 +43,7 @@ export const renderTable = (results: Results): string => {
 const cells = (id: FigureID, target: Target, ours: number | null, peer: number | null): string[] => {
   const ratio = ours === null || peer === null ? null : target.better === 'less' ? peer / ours : ours / peer;
   const sign = target.better === 'less' ? '≤' : '≥';
-  const absolute = `${sign} ${format(target.absolute, target.unit)}`;
+  const absolute = target.absolute === null ? '' : `${sign} ${format(target.absolute, target.unit)}`;
   return [
     id,
     target.work,
@@ -57,7 +57,7 @@ const cells = (id: FigureID, target: Target, ours: number | null, peer: number |
 
 /** By the ratio where the peer was measured in the same run; else by the absolute figure, and then it says so. */
 const verdict = (target: Target, ours: number | null, ratio: number | null): string => {
-  if (ours === null) return '';
+  if (ours === null || target.absolute === null) return '';
   if (ratio !== null && target.ratio !== null) return ratio >= target.ratio ? 'yes' : 'no';
   return (target.better === 'less' ? ours <= target.absolute : ours >= target.absolute)
     ? 'yes, absolute'
