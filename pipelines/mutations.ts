@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import {identity, Subject, tap} from 'rxjs';
+import {filter, identity, Subject, tap} from 'rxjs';
 import type {Endpoint} from '../src/app-server/endpoint.ts';
 import type {Permissions} from '../src/auth/permissions.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
@@ -12,7 +12,7 @@ import {KeyedLimiter} from '../src/mutation/sliding-window.ts';
 import type {MutationOutcome, MutationRequest} from '../src/mutation/types.ts';
 import type {Log} from '../src/observe/log.ts';
 import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
-import type {Push} from '../src/protocol/up.ts';
+import type {CustomMutation, Push} from '../src/protocol/up.ts';
 import type {ClientConnection} from '../src/sync/types.ts';
 import {type CustomMutations, createCustomMutations} from './custom-mutations.ts';
 
@@ -27,6 +27,17 @@ export interface Mutations {
 
 /** Mutations of one group that share a transaction at most. */
 const BATCH = 100;
+
+/** A custom mutation on its way through the limit, as a push of its own. */
+interface CustomRequest {
+  readonly connection: ClientConnection;
+  readonly mutation: CustomMutation;
+  readonly push: Push;
+}
+
+type Limited = MutationRequest | CustomRequest;
+
+const isCrud = (request: Limited): request is MutationRequest => request.mutation.type === 'crud';
 
 interface Executed {
   readonly requests: readonly MutationRequest[];
@@ -47,7 +58,10 @@ const RATE_LIMITED = 'Rate limit exceeded';
 const TOO_MANY_WAIT = 'Too many mutations wait because of the rate limit; nothing is lost.';
 const BUSY = 'The upstream database is busy or cannot be reached; nothing is lost.';
 
-/** The chain of CRUD writes: push → sliding-window limit → batches per client group → one transaction each → answers. */
+/**
+ * The chain of writes: push → sliding-window limit, for all kinds together, so that their order stays → custom mutations go
+ * their own way, CRUD in batches per client group → one transaction each → answers.
+ */
 export const createMutations = (deps: {
   readonly config: ZeroConfig;
   readonly log: Log;
@@ -74,7 +88,7 @@ export const createMutations = (deps: {
     connection.fail(error);
   };
   const stage = stages(deps.board, 'mutations');
-  const pushed = new Subject<MutationRequest>();
+  const pushed = new Subject<Limited>();
 
   const execute = async (taken: readonly MutationRequest[]): Promise<Executed> => {
     // What a refused connection sent after the refused mutation comes again with it.
@@ -102,6 +116,10 @@ export const createMutations = (deps: {
             })
           : identity,
       ),
+      tap(request => {
+        if (!isCrud(request)) custom!.push(request.connection, request.push);
+      }),
+      filter(isCrud),
       tap(({connection}) => backlog.enter(connection)),
       stage(
         'execute',
@@ -124,14 +142,17 @@ export const createMutations = (deps: {
       if (push.mutations.some(({type}) => type !== first.type))
         throw protocolError('InvalidPush', 'A push cannot mix CRUD and custom mutations.');
       if (first.type === 'custom') {
-        if (custom) {
-          custom.push(connection, push);
-          return backlog.room(connection);
-        }
-        throw protocolError(
-          'InvalidPush',
-          'A ZERO_MUTATE_URL must be set in order to process custom mutations.',
-        );
+        if (!custom)
+          throw protocolError(
+            'InvalidPush',
+            'A ZERO_MUTATE_URL must be set in order to process custom mutations.',
+          );
+        if (!limiter) custom.push(connection, push);
+        else
+          for (const mutation of push.mutations)
+            if (mutation.type === 'custom')
+              pushed.next({connection, mutation, push: {...push, mutations: [mutation]}});
+        return backlog.room(connection);
       }
       if (!config.enableCrudMutations || config.upstream.type !== 'pg')
         throw protocolError('InvalidPush', 'Support for legacy CRUD mutations is disabled.');

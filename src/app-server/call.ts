@@ -35,34 +35,27 @@ export type Caller = Pick<ClientConnection, 'auth' | 'headers' | 'userID' | 'app
 const MAX_ATTEMPTS = 4;
 const LONGEST_PAUSE_MS = 1000;
 const PREVIEW_CHARS = 512;
-/** An app server that takes longer is as good as down; the client gets its connection back. */
-export const APP_CALL_TIMEOUT_MS = 60_000;
 
 export interface CallOptions {
   readonly endpoint: Endpoint;
   readonly kind: CallKind;
   readonly caller: Caller;
   readonly body: unknown;
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
+  /** W3C trace context of the message that asks, passed on. */
+  readonly traceparent?: string | undefined;
 }
 
 /**
  * POSTs JSON to the app's server; server errors and broken connections are tried again (mutations-auth.md §6.2).
  * @returns the answer's JSON. @throws AppCallFailed
  */
-export const callApp = async ({
-  endpoint,
-  kind,
-  caller,
-  body,
-  timeoutMs = APP_CALL_TIMEOUT_MS,
-}: CallOptions): Promise<unknown> => {
+export const callApp = async ({endpoint, kind, caller, body, traceparent}: CallOptions): Promise<unknown> => {
   const request = {
     method: 'POST',
-    headers: headersOf(endpoint, kind, caller),
+    headers: headersOf(endpoint, kind, caller, traceparent),
     body: JSON.stringify(body),
   };
+  const {timeoutMs} = endpoint;
   const address = addressOf(endpoint, kind, caller);
   const deadline = AbortSignal.timeout(timeoutMs);
   for (let attempt = 1; ; attempt++) {
@@ -116,6 +109,7 @@ export const headersOf = (
   {apiKey, clientHeaders, requestHeaders, forwardCookies}: Endpoint,
   kind: CallKind,
   {auth, headers, appTargets}: Caller,
+  traceparent?: string,
 ): Headers => {
   const sent = new Headers({'Content-Type': 'application/json'});
   if (apiKey) sent.set('X-Api-Key', apiKey);
@@ -126,6 +120,7 @@ export const headersOf = (
   if (auth.kind !== 'none') sent.set('Authorization', `Bearer ${auth.token}`);
   if (forwardCookies && headers['cookie']) sent.set('Cookie', headers['cookie']);
   if (headers['origin']) sent.set('Origin', headers['origin']);
+  if (traceparent) set(sent, 'traceparent', traceparent);
   return sent;
 };
 

@@ -11,6 +11,8 @@ export interface Endpoint {
   /** Lower case. */
   readonly clientHeaders: ReadonlySet<string>;
   readonly requestHeaders: ReadonlySet<string>;
+  /** A server that takes longer is as good as down; the client gets its connection back. */
+  readonly timeoutMs: number;
   /**
    * The address of a request: the client's own if it matches a configured pattern, else the first configured; with
    * `schema` and `appID` appended (mutations-auth.md §6.2). @throws AddressRefused
@@ -23,7 +25,7 @@ const RESERVED = ['schema', 'appID'] as const;
 
 /** null if the app has no such endpoint. */
 export const createEndpoint = (
-  {url, apiKey, forwardCookies, allowedClientHeaders, allowedRequestHeaders}: AppEndpoint,
+  {url, apiKey, forwardCookies, allowedClientHeaders, allowedRequestHeaders, timeoutMs}: AppEndpoint,
   params: Readonly<Record<(typeof RESERVED)[number], string>>,
 ): Endpoint | null => {
   const [first] = url ?? [];
@@ -33,6 +35,7 @@ export const createEndpoint = (
   return {
     apiKey,
     forwardCookies,
+    timeoutMs,
     clientHeaders: lowerCase(allowedClientHeaders),
     requestHeaders: lowerCase(allowedRequestHeaders),
     address: wanted => {

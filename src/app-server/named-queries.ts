@@ -27,12 +27,10 @@ const CACHE_ENTRIES = 10_000;
  */
 export class NamedQueries {
   readonly #endpoint: Endpoint;
-  readonly #timeoutMs: number | undefined;
   readonly #cache = new LRUCache<string, NamedResult>({max: CACHE_ENTRIES, ttl: CACHE_MS});
 
-  constructor(endpoint: Endpoint, timeoutMs?: number) {
+  constructor(endpoint: Endpoint) {
     this.#endpoint = endpoint;
-    this.#timeoutMs = timeoutMs;
   }
 
   /** By hash. @throws ProtocolError `TransformFailed`, or `Unauthorized` if the endpoint names another user. */
@@ -71,7 +69,6 @@ export class NamedQueries {
         kind: 'query',
         caller,
         body,
-        ...(this.#timeoutMs === undefined ? {} : {timeoutMs: this.#timeoutMs}),
       });
     } catch (error) {
       throw error instanceof AppCallFailed ? transformFailed(error, ids) : error;

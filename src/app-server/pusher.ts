@@ -39,11 +39,7 @@ const canJoin = (a: CustomPush, b: CustomPush): boolean =>
   a.push.schemaVersion === b.push.schemaVersion;
 
 /** Sends a push to the app's mutate endpoint; results reach clients by replication. @throws ProtocolError `PushFailed` */
-export const sendPush = async (
-  endpoint: Endpoint,
-  {connection, auth, push}: PushRequest,
-  timeoutMs?: number,
-): Promise<void> => {
+export const sendPush = async (endpoint: Endpoint, {connection, auth, push}: PushRequest): Promise<void> => {
   const ids: MutationID[] = push.mutations.map(({id, clientID}) => ({id, clientID}));
   try {
     const answer = await callApp({
@@ -56,7 +52,7 @@ export const sendPush = async (
         appTargets: connection.appTargets,
       },
       body: push,
-      ...(timeoutMs === undefined ? {} : {timeoutMs}),
+      traceparent: push.traceparent,
     });
     const read = readMutateResponse(answer);
     if (!read) throw new AppCallFailed('parse', 'The app server answered with something else than results.');

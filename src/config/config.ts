@@ -94,6 +94,7 @@ export interface AppEndpoint {
   readonly forwardCookies: boolean;
   readonly allowedClientHeaders: readonly string[] | undefined;
   readonly allowedRequestHeaders: readonly string[] | undefined;
+  readonly timeoutMs: number;
 }
 
 /** `{app}_{shard}`: the upstream schema of this shard, and the prefix of its slots. */

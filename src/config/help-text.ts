@@ -62,6 +62,7 @@ export const defaultLabel = ({option}: OptionEntry): string => {
 
 /** What to expect of an option whose feature is not there, as a sentence to append. */
 export const standing = ({option}: OptionEntry): string => {
+  if (option.ours) return ' The original does not have this option.';
   if (option.later) return ` Not built yet: ${option.later}.`;
   return option.inert ? ` Without effect: ${option.inert}.` : '';
 };

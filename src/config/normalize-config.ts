@@ -53,7 +53,8 @@ export const normalizeConfig = (
     yieldThresholdMs: Math.max(values.yieldThresholdMs, LEAST_YIELD_MS),
     keepaliveTimeoutMs: values.keepaliveTimeoutMs ?? (onEcs ? ECS_KEEPALIVE_MS : undefined),
     mutate: mergeMutate(push, values.mutate),
-    query: values.query.url ? values.query : getQueries.url ? getQueries : values.query,
+    query:
+      values.query.url || !getQueries.url ? values.query : {...getQueries, timeoutMs: values.query.timeoutMs},
     development: env.NODE_ENV === 'development',
   };
 };
@@ -76,10 +77,11 @@ const defaultWorkers = (values: OptionValues, parallelism: number): number => {
 };
 
 /** `mutate` laid over `push`, field by field; only the address of `push` wins, as it does in the original. */
-const mergeMutate = (push: AppEndpoint, mutate: AppEndpoint): AppEndpoint => ({
+const mergeMutate = (push: Omit<AppEndpoint, 'timeoutMs'>, mutate: AppEndpoint): AppEndpoint => ({
   url: push.url ?? mutate.url,
   apiKey: mutate.apiKey ?? push.apiKey,
   forwardCookies: mutate.forwardCookies || push.forwardCookies,
   allowedClientHeaders: mutate.allowedClientHeaders ?? push.allowedClientHeaders,
   allowedRequestHeaders: mutate.allowedRequestHeaders ?? push.allowedRequestHeaders,
+  timeoutMs: mutate.timeoutMs,
 });

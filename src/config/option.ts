@@ -9,6 +9,8 @@ export interface Words {
   /** Its value never appears in a message. */
   readonly secret?: true;
   readonly required?: true;
+  /** Not among the original's options. */
+  readonly ours?: true;
   /** Accepted, but the feature is not there yet: what happens until then. Delete the property when it is. */
   readonly later?: string;
   /** Accepted so that existing deployments start, and needs no feature here: why. */

@@ -1,7 +1,12 @@
 import {asyncScheduler, type MonoTypeOperatorFunction, Observable, type SchedulerLike} from 'rxjs';
 import type {ClientConnection} from '../sync/types.ts';
 import type {KeyedLimiter} from './sliding-window.ts';
-import type {MutationRequest} from './types.ts';
+
+/** A mutation with the connection it came by. */
+export interface Limited {
+  readonly connection: ClientConnection;
+  readonly mutation: {readonly clientID: string; readonly id: number};
+}
 
 export interface LimitOptions {
   readonly limiter: KeyedLimiter;
@@ -26,16 +31,16 @@ const userKey = ({userID, clientGroupID}: ClientConnection): string =>
  * is held once, and what a closed connection left behind is dropped, since its client comes back with it.
  */
 export const limitMutations =
-  (
+  <T extends Limited>(
     {limiter, tell, overflow, maxHeld}: LimitOptions,
     clock: SchedulerLike = asyncScheduler,
-  ): MonoTypeOperatorFunction<MutationRequest> =>
+  ): MonoTypeOperatorFunction<T> =>
   source =>
     new Observable(out => {
-      const held = new Map<string, Held>();
+      const held = new Map<string, Held<T>>();
       const pauseMs = Math.min(Math.max(limiter.averagePauseMs, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS);
       /** @returns whether something still waits. */
-      const release = (key: string, waiting: Held): boolean => {
+      const release = (key: string, waiting: Held<T>): boolean => {
         waiting.dropClosed();
         for (let first = waiting.first; first; first = waiting.first) {
           if (!limiter.allow(key)) return true;
@@ -45,8 +50,8 @@ export const limitMutations =
         held.delete(key);
         return false;
       };
-      const hold = (key: string): Held => {
-        const waiting = new Held();
+      const hold = (key: string): Held<T> => {
+        const waiting = new Held<T>();
         held.set(key, waiting);
         const action = clock.schedule(function () {
           if (release(key, waiting)) this.schedule(undefined, pauseMs);
@@ -75,19 +80,19 @@ export const limitMutations =
     });
 
 /** Mutations of one user that wait, oldest first, each once. */
-class Held {
+class Held<T extends Limited> {
   readonly told = new Set<ClientConnection>();
-  readonly #requests = new Map<string, MutationRequest>();
+  readonly #requests = new Map<string, T>();
 
   get size(): number {
     return this.#requests.size;
   }
 
-  get first(): MutationRequest | undefined {
+  get first(): T | undefined {
     return this.#requests.values().next().value;
   }
 
-  push(request: MutationRequest): void {
+  push(request: T): void {
     const key = keyOf(request);
     const known = this.#requests.get(key);
     // The connection it came by before may be gone; its place in the row is kept.
@@ -103,5 +108,5 @@ class Held {
   }
 }
 
-const keyOf = ({connection, mutation}: MutationRequest): string =>
+const keyOf = ({connection, mutation}: Limited): string =>
   `${connection.clientGroupID}\0${mutation.clientID}\0${mutation.id}`;

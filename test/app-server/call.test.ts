@@ -9,14 +9,15 @@ import {joinPushes} from '../../src/app-server/pusher.ts';
 import {readQueryResponse} from '../../src/app-server/query-response.ts';
 
 const params = {schema: 'zero_0', appID: 'zero'};
-const endpointFor = (...url: string[]) =>
+const endpointFor = (url: string | readonly string[], timeoutMs = 20_000) =>
   createEndpoint(
     {
-      url,
+      url: typeof url === 'string' ? [url] : url,
       apiKey: undefined,
       forwardCookies: false,
       allowedClientHeaders: undefined,
       allowedRequestHeaders: undefined,
+      timeoutMs,
     },
     params,
   )!;
@@ -34,7 +35,7 @@ const withServer = async <T>(listener: RequestListener, work: (url: string) => P
 };
 
 const call = (url: string, timeoutMs = 20_000) =>
-  callApp({endpoint: endpointFor(url), kind: 'query', caller: nobody, body: {}, timeoutMs}).catch(
+  callApp({endpoint: endpointFor(url, timeoutMs), kind: 'query', caller: nobody, body: {}}).catch(
     (error: unknown) => error as AppCallFailed,
   );
 
@@ -92,7 +93,7 @@ test.each([
     'https://app.example/v2/q?schema=zero_0&appID=zero',
   ],
 ])('%j, asked for %s, is %s', (configured, wanted, address) => {
-  expect(endpointFor(...configured).address(wanted)).toBe(address);
+  expect(endpointFor(configured).address(wanted)).toBe(address);
 });
 
 test.each([
@@ -105,7 +106,7 @@ test.each([
   [['https://app.example/q?schema=mine'], undefined],
   [['https://*.app.example/q'], undefined],
 ])('%j does not allow %s', (configured, wanted) => {
-  expect(() => endpointFor(...configured).address(wanted)).toThrow(AddressRefused);
+  expect(() => endpointFor(configured).address(wanted)).toThrow(AddressRefused);
 });
 
 test('answers of every known shape are read, others are not', () => {

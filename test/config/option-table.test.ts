@@ -63,7 +63,8 @@ const entryOf = (flag: string) => optionEntries.find(entry => entry.flag === `--
 
 describe('the table and the specification', () => {
   test('name the same options', () => {
-    expect(optionEntries.map(({flag}) => flag.slice(2)).sort()).toEqual(SPEC.map(({flag}) => flag).sort());
+    const original = optionEntries.filter(({option}) => !option.ours);
+    expect(original.map(({flag}) => flag.slice(2)).sort()).toEqual(SPEC.map(({flag}) => flag).sort());
   });
 
   test.each(SPEC)(
@@ -78,7 +79,7 @@ describe('the table and the specification', () => {
   );
 
   test('list the 92 options of the original', () => {
-    expect(optionEntries.filter(isListed)).toHaveLength(92);
+    expect(optionEntries.filter(entry => isListed(entry) && !entry.option.ours)).toHaveLength(92);
   });
 });
 

@@ -1,8 +1,11 @@
+import {once} from 'node:events';
+import {createServer, type IncomingHttpHeaders, type Server} from 'node:http';
+import type {AddressInfo} from 'node:net';
 import {createSchema, number, string, table} from '@rocicorp/zero';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
-import {rawClient} from '../helpers/raw-client.ts';
+import {pushOf, rawClient} from '../helpers/raw-client.ts';
 import {stockClient} from '../helpers/stock-client.ts';
 import {until} from '../helpers/until.ts';
 
@@ -17,15 +20,32 @@ const ANYONE = [['allow', {type: 'and', conditions: []}]];
 
 let db: TestDatabase;
 let daemon: Daemon;
+let app: Server;
+/** What the app's server was asked to do: mutation ids, and the headers they came with. */
+const asked: {readonly ids: readonly number[]; readonly headers: IncomingHttpHeaders}[] = [];
 
 beforeAll(async () => {
   db = await createDatabase('CREATE TABLE t (id text PRIMARY KEY, n int)');
+  app = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', chunk => chunks.push(chunk));
+    request.on('end', () => {
+      const {mutations} = JSON.parse(Buffer.concat(chunks).toString()) as {
+        mutations: {id: number; clientID: string}[];
+      };
+      asked.push({ids: mutations.map(({id}) => id), headers: request.headers});
+      const results = mutations.map(({id, clientID}) => ({id: {id, clientID}, result: {}}));
+      response.setHeader('Content-Type', 'application/json').end(JSON.stringify({mutations: results}));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(app, 'listening');
   daemon = await startDaemon({
     upstream: db.url,
     appID: db.appID,
     env: {
       ZERO_PER_USER_MUTATION_LIMIT_MAX: String(MAX),
       ZERO_PER_USER_MUTATION_LIMIT_WINDOW_MS: '1500',
+      ZERO_MUTATE_URL: `http://127.0.0.1:${(app.address() as AddressInfo).port}/mutate`,
     },
   });
   const rules = {tables: {t: {row: {select: ANYONE, insert: ANYONE}}}};
@@ -44,6 +64,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await daemon?.[Symbol.asyncDispose]();
   await db?.[Symbol.asyncDispose]();
+  app?.close();
 });
 
 const count = async (prefix: string): Promise<number> =>
@@ -85,6 +106,29 @@ test('the limit holds over connections and reconnects of a user; what waits is t
   expect([...first.errors, ...other.errors]).toEqual([]);
   expect(new Set(again.errors.map(({kind}) => kind))).toEqual(new Set(['MutationRateLimited']));
   expect(again.closed).toBeNull();
+});
+
+test('custom mutations count as well, in one order with the others, and reach the app under their trace', async () => {
+  using client = rawClient({server: daemon.url, userID: 'custom'});
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const total = 2 * MAX;
+  const mutations = Array.from({length: total}, (_, i) => ({
+    type: 'custom',
+    id: i + 1,
+    clientID: client.clientID,
+    name: 'do',
+    args: [null],
+    timestamp: 0,
+  }));
+  const [type, body] = pushOf(client.clientGroupID, mutations);
+  client.send([type, {...(body as object), traceparent}]);
+  await client.next('error');
+  const ids = () => asked.flatMap(request => request.ids);
+  expect(ids().length).toBeLessThan(total);
+  await until(() => ids().length === total, 'all have reached the app');
+  expect(ids()).toEqual(mutations.map(({id}) => id));
+  expect(new Set(asked.map(({headers}) => headers['traceparent']))).toEqual(new Set([traceparent]));
+  expect(client.errors.map(({kind}) => kind)).toEqual(['MutationRateLimited']);
 });
 
 const insert = (id: string) => ({op: 'insert' as const, tableName: 't', value: {id, n: 1}});

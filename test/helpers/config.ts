@@ -8,6 +8,7 @@ const endpoint = {
   forwardCookies: false,
   allowedClientHeaders: undefined,
   allowedRequestHeaders: undefined,
+  timeoutMs: 60_000,
 };
 
 /** A complete configuration for in-process tests against `db`; files go below `dir`. */

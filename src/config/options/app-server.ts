@@ -9,6 +9,16 @@ export interface EndpointOptions {
   readonly allowedRequestHeaders: Option<readonly string[] | undefined>;
 }
 
+/** How long an answer may take. The deprecated groups do not have it. */
+const timeoutMs = (what: string) =>
+  number({
+    ...count,
+    min: 1,
+    ours: true,
+    default: 60_000,
+    about: `Milliseconds after which your server is taken for down if it has not answered a request to ${what}; the client is told, and tries again.`,
+  });
+
 /** `current` is the group to use instead. */
 const endpoint = (what: string, current?: string): EndpointOptions => {
   const instead = (field: string): {readonly deprecated?: string} =>
@@ -46,8 +56,8 @@ const endpoint = (what: string, current?: string): EndpointOptions => {
 
 /** The app's own server, mutations, and who the user is (config-ops.md §1.4). */
 export const appServerOptions = {
-  mutate: endpoint('run custom mutators'),
-  query: endpoint('name and permit queries'),
+  mutate: {...endpoint('run custom mutators'), timeoutMs: timeoutMs('run custom mutators')},
+  query: {...endpoint('name and permit queries'), timeoutMs: timeoutMs('name and permit queries')},
   push: endpoint('run custom mutators', 'ZERO_MUTATE'),
   getQueries: endpoint('name and permit queries', 'ZERO_QUERY'),
   enableCrudMutations: flag({
