@@ -9,7 +9,7 @@ import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import {CatchUpReader} from '../src/cvr/catch-up.ts';
 import {RowJournal} from '../src/cvr/journal.ts';
 import {CvrLoader} from '../src/cvr/load.ts';
-import {ensureCvrSchema} from '../src/cvr/schema.ts';
+import {CVR_PLANS, ensureCvrSchema} from '../src/cvr/schema.ts';
 import {CvrStore, type LifeSign} from '../src/cvr/store.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
 import {createQueryRegistry, type InspectableRegistry} from '../src/ivm/query-registry.ts';
@@ -68,6 +68,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     own ?? Math.max(1, Math.floor(total / Math.max(1, config.numSyncWorkers)));
   const cvrPool = createPool(config.cvr.db, {
     purpose: 'cvr',
+    setUp: CVR_PLANS,
     max: perWorker(config.cvr.maxConns, config.cvr.maxConnsPerWorker),
   });
   const upstreamPool = createPool(config.upstream.db, {

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import {type RowId, type RowKey, rowId} from '../ivm/row-id.ts';
 import type {Version} from '../pg/lsn.ts';
 import {protocolError} from '../protocol/error-body.ts';
+import {knownAsts, knownSchemas} from '../protocol/interned.ts';
 import type {ClientSchema} from '../protocol/up.ts';
 import {asGroupFault, rehome} from './fault.ts';
 import type {RowJournal} from './journal.ts';
@@ -43,6 +44,8 @@ interface Waiting {
 
 /** Groups that share one statement at most. */
 const MAX_GROUPS = 100;
+/** Statements under way at once: what comes meanwhile goes together, and a rush does not open all connections. */
+const MAX_RUNNING = 2;
 /** The original writes rows behind its commits; another server waits for them (views.md §2.2). */
 const ROWS_BEHIND_ATTEMPTS = 10;
 const ROWS_BEHIND_WAIT_MS = 500;
@@ -53,7 +56,8 @@ export class CvrLoader {
   readonly #taskID: string;
   readonly #sql: ReturnType<typeof cvrStatements>;
   readonly #journal: RowJournal;
-  #waiting: Waiting[] = [];
+  readonly #waiting: Waiting[] = [];
+  #running = 0;
 
   constructor(pool: pg.Pool, shard: string, taskID: string, journal: RowJournal) {
     this.#pool = pool;
@@ -111,28 +115,31 @@ export class CvrLoader {
     return new Promise((resolve, reject) => {
       this.#waiting.push({clientGroupID, resolve, reject});
       // Requests of the same turn go together.
-      if (this.#waiting.length === 1) setImmediate(() => void this.#flush());
+      if (this.#running < MAX_RUNNING && this.#waiting.length === 1) setImmediate(() => this.#start());
     });
   }
 
-  async #flush(): Promise<void> {
-    while (this.#waiting.length) {
-      const batch = this.#waiting.splice(0, MAX_GROUPS);
-      void this.#pool
-        .query<InstanceRow>({
-          name: 'cvr-load',
-          text: this.#sql.load,
-          values: [batch.map(({clientGroupID}) => clientGroupID)],
-        })
-        .then(
-          ({rows}) => {
-            const found = new Map(rows.map(row => [row.clientGroupID, row]));
-            for (const {clientGroupID, resolve} of batch) resolve(found.get(clientGroupID));
-          },
-          error => {
-            for (const {reject} of batch) reject(asGroupFault(error));
-          },
-        );
+  #start(): void {
+    while (this.#running < MAX_RUNNING && this.#waiting.length) {
+      this.#running++;
+      void this.#readBatch(this.#waiting.splice(0, MAX_GROUPS)).finally(() => {
+        this.#running--;
+        this.#start();
+      });
+    }
+  }
+
+  async #readBatch(batch: readonly Waiting[]): Promise<void> {
+    try {
+      const {rows} = await this.#pool.query<InstanceRow>({
+        name: 'cvr-load',
+        text: this.#sql.load,
+        values: [batch.map(({clientGroupID}) => clientGroupID)],
+      });
+      const found = new Map(rows.map(row => [row.clientGroupID, row]));
+      for (const {clientGroupID, resolve} of batch) resolve(found.get(clientGroupID));
+    } catch (error) {
+      for (const {reject} of batch) reject(asGroupFault(error));
     }
   }
 }
@@ -162,14 +169,18 @@ const cvrOf = (row: InstanceRow): Cvr => {
     clientGroupID: row.clientGroupID,
     version: parseCookie(row.version),
     replicaVersion: row.replicaVersion,
-    clientSchema: row.clientSchema,
+    clientSchema: row.clientSchema && knownSchemas.of(row.clientSchema, () => row.clientSchema!),
     profileID: row.profileID,
     ttlClockMs: row.ttlClock,
     clients: new Set(row.clients),
     queries: new Map(
       (row.queries ?? []).map(query => [
         query.hash,
-        {...query, desires: desires.get(query.hash) ?? new Map<string, Desire>()},
+        {
+          ...query,
+          ast: query.ast && knownAsts.of(query.ast, () => query.ast!),
+          desires: desires.get(query.hash) ?? new Map<string, Desire>(),
+        },
       ]),
     ),
     rowSets: row.rowSets,

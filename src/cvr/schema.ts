@@ -7,6 +7,12 @@ export const CVR_SCHEMA_VERSION = 17;
 export const cvrSchema = (shard: string): string => ident(`${shard}/cvr`);
 
 /**
+ * For connections that serve view records: rows are found by index and statements planned once, whatever the size of the
+ * tables was at that moment. What was planned on new tables would read all groups to find some (D-055).
+ */
+export const CVR_PLANS = 'SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET jit = off';
+
+/**
  * Creates the tables of schema version 17 (views.md §2.1), version columns under collation "C" so that text order is
  * version order; the original can go on with them. Left out on `rows`, the largest table by far, is what costs on every
  * write and serves nobody: two indexes that are not prefixed by the group, and the foreign key to `rowsVersion` (a third of

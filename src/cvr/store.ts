@@ -40,6 +40,10 @@ export class CvrStore {
   readonly #underWay = new Set<string>();
   #whenSettled: (() => void)[] = [];
   #running = 0;
+  readonly #signs = new Map<string, LifeSign>();
+  /** The last statement of life signs that was begun, and that which waits for it. */
+  #touched: Promise<void> = Promise.resolve();
+  #touching: Promise<void> | null = null;
   /** Transactions so far. */
   commits = 0;
 
@@ -84,11 +88,25 @@ export class CvrStore {
   /** Tells that groups are alive and where their TTL clocks stand; those that were taken over are left alone. */
   async touch(groups: readonly LifeSign[]): Promise<void> {
     if (groups.length === 0) return;
-    const records = groups.map(({clientGroupID, ttlClockMs, rowSets}) => ({
+    for (const sign of groups) this.#signs.set(sign.clientGroupID, sign);
+    // What comes while a statement is under way goes together with the next.
+    this.#touching ??= this.#touched
+      .catch(() => {})
+      .then(() => {
+        this.#touched = this.#touching!;
+        this.#touching = null;
+        return this.#writeSigns();
+      });
+    return this.#touching;
+  }
+
+  async #writeSigns(): Promise<void> {
+    const records = Array.from(this.#signs.values(), ({clientGroupID, ttlClockMs, rowSets}) => ({
       g: clientGroupID,
       ttlClock: ttlClockMs,
       ...rowSets,
     }));
+    this.#signs.clear();
     await this.#pool.query(this.#sql.touch, [JSON.stringify(records), this.#taskID]);
   }
 

@@ -1,4 +1,5 @@
 import {DaemonError, QueryError} from '../errors.ts';
+import {remembered} from '../flow/remembered.ts';
 import type {GraphInspection} from '../observe/inspection.ts';
 import type {Log} from '../observe/log.ts';
 import {ident} from '../pg/identifier.ts';
@@ -41,6 +42,7 @@ export type InspectableRegistry = QueryRegistry & {
   refresh(): void;
 };
 
+const YIELD_MS = 10;
 /** Plans are asked for the most costly graphs only: an inspection must not hold the loop. */
 const MOST_EXPLAINED = 100;
 
@@ -55,7 +57,7 @@ class Registry implements InspectableRegistry {
   readonly #graphs = new Map<string, Graph>();
   /** Graphs on their way, so that those who ask together wait together. */
   readonly #hydrating = new Map<string, Promise<Graph>>();
-  readonly #turns = new Turns();
+  readonly #turns: Turns;
   /** Graphs without references, oldest first. */
   readonly #lingering = new Set<Graph>();
   readonly replicaVersion: Version;
@@ -67,6 +69,7 @@ class Registry implements InspectableRegistry {
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#timeline = new Timeline(options.replicaFile);
+    this.#turns = new Turns(options.yieldMs ?? YIELD_MS);
     const {current} = this.#timeline;
     this.#levels = new SharedLevels(current.version, (options.limits ?? STEP_LIMITS).parents);
     this.#tables = readTableSpecs(current.db);
@@ -85,8 +88,7 @@ class Registry implements InspectableRegistry {
   }
 
   async acquire(ast: AST, keys: PrimaryKeys): Promise<QueryGraph> {
-    const used = Object.fromEntries([...tablesOf(ast)].sort().map(table => [table, keys[table] ?? null]));
-    const text = `${canonicalText(ast)}\n${JSON.stringify(used)}`;
+    const text = sharingText(ast)(keys);
     const graph = this.#graphs.get(text) ?? (await this.#hydrateOnce(text, ast, keys));
     graph.references++;
     this.#lingering.delete(graph);
@@ -257,7 +259,7 @@ class Registry implements InspectableRegistry {
     const {snapshot, release} = this.#timeline.hold();
     const tables = this.#tables;
     const steps = graph.hydrate(tables, snapshot);
-    const {yieldMs = 10} = this.#options;
+    const {yieldMs = YIELD_MS} = this.#options;
     try {
       for (;;) {
         const started = performance.now();
@@ -316,15 +318,49 @@ class Registry implements InspectableRegistry {
   }
 }
 
-/** One slice of work per turn of the loop, first come first served, so that sockets and advances come in between. */
+/**
+ * Slices of work, first come first served, in one turn of the loop only as much as fits: so sockets and advances come in
+ * between, and many small hydrations do not wait for a turn each.
+ */
 class Turns {
+  readonly #budgetMs: number;
   #last: Promise<void> = Promise.resolve();
+  /** When the turn began; null: no turn has been taken since the loop went on. */
+  #startedAt: number | null = null;
+
+  constructor(budgetMs: number) {
+    this.#budgetMs = budgetMs;
+  }
 
   next(): Promise<void> {
-    this.#last = this.#last.then(() => new Promise(resolve => setImmediate(resolve)));
+    this.#last = this.#last.then(() => this.#take());
     return this.#last;
   }
+
+  #take(): void | Promise<void> {
+    const now = performance.now();
+    if (this.#startedAt !== null && now - this.#startedAt < this.#budgetMs) return;
+    return new Promise(resolve =>
+      setImmediate(() => {
+        this.#startedAt = performance.now();
+        setImmediate(() => {
+          this.#startedAt = null;
+        });
+        resolve();
+      }),
+    );
+  }
 }
+
+/** What equal graphs have in common: the query, and the primary keys it uses. */
+const sharingText = remembered((ast: AST) => {
+  const query = canonicalText(ast);
+  const tables = [...tablesOf(ast)].sort();
+  return remembered((keys: PrimaryKeys) => {
+    const used = Object.fromEntries(tables.map(table => [table, keys[table] ?? null]));
+    return `${query}\n${JSON.stringify(used)}`;
+  });
+});
 
 const stored = (value: unknown): SqliteValue =>
   typeof value === 'boolean' ? Number(value) : (value as SqliteValue);

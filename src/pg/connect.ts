@@ -37,10 +37,12 @@ export interface PoolOptions {
   readonly max: number;
   /** Statements are sent without waiting for the answers to those before them. */
   readonly pipeline?: boolean;
+  /** Statements that every new connection runs first. */
+  readonly setUp?: string;
 }
 
 /** A pool that opens connections on demand and closes idle ones. */
-export const createPool = (url: string, {purpose, max, pipeline = false}: PoolOptions): pg.Pool => {
+export const createPool = (url: string, {purpose, max, pipeline = false, setUp}: PoolOptions): pg.Pool => {
   const config: pg.PoolConfig & {pipeline: boolean} = {
     ...settings(url, purpose),
     max,
@@ -51,7 +53,11 @@ export const createPool = (url: string, {purpose, max, pipeline = false}: PoolOp
   pool.on('error', () => {});
   // A connection lost while it is in use tells its statements; beside that it emits an error, which ends the process if
   // nobody listens.
-  pool.on('connect', client => client.on('error', () => {}));
+  pool.on('connect', client => {
+    client.on('error', () => {});
+    // In front of whatever the connection was opened for; if it fails, so does that.
+    if (setUp) client.query(setUp).catch(() => {});
+  });
   return pool;
 };
 

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import {astSchema, json} from './ast-schema.ts';
 import {protocolError} from './error-body.ts';
+import {type Interned, knownAsts, knownSchemas} from './interned.ts';
 import type {InitConnection, Up} from './up.ts';
 
 const text = z.string();
@@ -11,12 +12,32 @@ const deleteClients = z.object({
 });
 const mutationID = z.object({id: z.number().int().nonnegative(), clientID: text});
 
+/** Checked once for all clients that send the same. */
+const interned = <T extends object>(known: Interned<T>, schema: z.ZodType<T>) =>
+  z
+    .custom<object>(value => typeof value === 'object' && value !== null, 'expected an object')
+    .transform((value, context): T => {
+      let issues: z.core.$ZodIssue[] = [];
+      try {
+        return known.of(value, () => {
+          const result = schema.safeParse(value);
+          if (result.success) return result.data;
+          ({issues} = result.error);
+          throw result.error;
+        });
+      } catch (error) {
+        if (issues.length === 0) throw error;
+        for (const {message, path} of issues) context.addIssue({code: 'custom', message, path: [...path]});
+        return z.NEVER;
+      }
+    });
+
 const queryOp = z.discriminatedUnion('op', [
   z.object({
     op: z.literal('put'),
     hash: text,
     ttl: z.number().optional(),
-    ast: astSchema.optional(),
+    ast: interned(knownAsts, astSchema).optional(),
     name: text.optional(),
     args: z.array(json).optional(),
   }),
@@ -36,7 +57,7 @@ const clientSchema = z.object({
 
 const initConnection = z.object({
   desiredQueriesPatch: z.array(queryOp),
-  clientSchema: clientSchema.optional(),
+  clientSchema: interned(knownSchemas, clientSchema).optional(),
   deleted: deleteClients.optional(),
   userPushURL: text.optional(),
   userPushHeaders: record.optional(),

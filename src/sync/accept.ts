@@ -42,6 +42,9 @@ export const createAcceptor = ({config, handler, verifier, log}: AcceptorDeps): 
   });
   return (request, socket, head) => {
     socket.on('error', () => socket.destroy());
+    // The answer to the upgrade and `connected` in one system call, unless the user's token takes time.
+    socket.cork();
+    setImmediate(() => socket.uncork());
     server.handleUpgrade(incoming(request, socket), socket, head, ws => {
       // Messages wait in the socket until the connection listens.
       ws.pause();
@@ -80,9 +83,7 @@ export const createAcceptor = ({config, handler, verifier, log}: AcceptorDeps): 
       return refuse(ws, toProtocolError(error, log, handshake.clientID), 3000);
     }
     connection.send(['connected', {wsid: handshake.wsID, timestamp: Date.now()}]);
-    connection.start(
-      handshake.initConnection ? JSON.stringify(['initConnection', handshake.initConnection]) : null,
-    );
+    connection.start(handshake.initConnection && ['initConnection', handshake.initConnection]);
     ws.resume();
   }
 };

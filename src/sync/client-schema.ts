@@ -1,3 +1,4 @@
+import {remembered} from '../flow/remembered.ts';
 import type {PrimaryKeys} from '../ivm/registry.ts';
 import {protocolError} from '../protocol/error-body.ts';
 import type {ClientSchema} from '../protocol/up.ts';
@@ -10,11 +11,18 @@ export const checkClientSchema = (schema: ClientSchema, tables: ReadonlyMap<stri
       'Internal',
       'No tables have been synced from upstream. Are there any in the publication?',
     );
-  const problems: string[] = [];
-  for (const name of Object.keys(schema.tables).sort())
-    problems.push(...tableProblems(name, schema.tables[name]!, tables));
+  const problems = problemsIn(tables)(schema);
   if (problems.length) throw protocolError('SchemaVersionNotSupported', problems.join('\n'));
 };
+
+/** Most clients have the same schema. */
+const problemsIn = remembered((tables: ReadonlyMap<string, TableSpec>) =>
+  remembered((schema: ClientSchema): readonly string[] =>
+    Object.keys(schema.tables)
+      .sort()
+      .flatMap(name => [...tableProblems(name, schema.tables[name]!, tables)]),
+  ),
+);
 
 const quoted = (names: Iterable<string>): string =>
   [...names]
@@ -56,8 +64,13 @@ const sameColumns = (a: readonly string[], b: readonly string[]): boolean =>
 
 /** Which key identifies rows for clients of this schema. */
 export const primaryKeysOf = (schema: ClientSchema | null): PrimaryKeys =>
-  Object.fromEntries(
-    Object.entries(schema?.tables ?? {}).flatMap(([name, {primaryKey}]) =>
-      primaryKey ? [[name, primaryKey]] : [],
+  schema ? keysOfSchema(schema) : NO_KEYS;
+
+const NO_KEYS: PrimaryKeys = {};
+
+const keysOfSchema = remembered(
+  ({tables}: ClientSchema): PrimaryKeys =>
+    Object.fromEntries(
+      Object.entries(tables).flatMap(([name, {primaryKey}]) => (primaryKey ? [[name, primaryKey]] : [])),
     ),
-  );
+);

@@ -5,6 +5,7 @@ import type {Log} from '../observe/log.ts';
 import type {Down} from '../protocol/down.ts';
 import {ProtocolError, protocolError} from '../protocol/error-body.ts';
 import {parseUp} from '../protocol/parse-up.ts';
+import type {Up} from '../protocol/up.ts';
 import {closeReason} from './close-reason.ts';
 import {ExpiryTimer} from './expiry.ts';
 import type {Handshake} from './handshake.ts';
@@ -37,7 +38,8 @@ export class Connection implements ClientConnection {
     this.fail(protocolError('AuthInvalidated', 'The auth token has expired.')),
   );
   #auth: Auth;
-  readonly #queue: string[] = [];
+  /** Texts, and what came with the handshake. */
+  readonly #queue: (string | Up)[] = [];
   #busy = false;
   #lastSentMs = Date.now();
   #closed = false;
@@ -93,7 +95,7 @@ export class Connection implements ClientConnection {
   }
 
   /** Hands over the messages that came before: at first the handshake's initConnection. */
-  start(first: string | null): void {
+  start(first: Up | null): void {
     if (first !== null) this.#queue.unshift(first);
     this.#next();
   }
@@ -149,19 +151,19 @@ export class Connection implements ClientConnection {
 
   #next(): void {
     if (this.#busy || this.#closed) return;
-    const frame = this.#queue.shift();
+    const message = this.#queue.shift();
     if (this.#socket.isPaused && this.#queue.length < MAX_QUEUED / 2) this.#socket.resume();
-    if (frame === undefined) return;
+    if (message === undefined) return;
     this.#busy = true;
-    void this.#handle(frame).finally(() => {
+    void this.#handle(message).finally(() => {
       this.#busy = false;
       this.#next();
     });
   }
 
-  async #handle(frame: string): Promise<void> {
+  async #handle(message: string | Up): Promise<void> {
     try {
-      await this.#handler.message(this, parseUp(frame));
+      await this.#handler.message(this, typeof message === 'string' ? parseUp(message) : message);
     } catch (error) {
       this.fail(toProtocolError(error, this.#log, this.clientID));
     }

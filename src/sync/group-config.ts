@@ -1,5 +1,6 @@
 import type {Cvr} from '../cvr/types.ts';
 import {type CvrVersion, compareVersions, formatVersion, isEmpty} from '../cvr/version.ts';
+import {remembered} from '../flow/remembered.ts';
 import {protocolError} from '../protocol/error-body.ts';
 import type {ClientSchema, DeleteClients, InitConnection} from '../protocol/up.ts';
 import type {TableSpec} from '../replica/table-spec.ts';
@@ -63,7 +64,7 @@ export const checkCookie = (client: CvrVersion | null, group: CvrVersion): void 
 
 const setSchema = ({cvr, changes, tables}: ConfigContext, schema: ClientSchema): void => {
   if (cvr.clientSchema) {
-    if (canonicalJson(cvr.clientSchema) !== canonicalJson(schema))
+    if (cvr.clientSchema !== schema && canonicalJson(cvr.clientSchema) !== canonicalJson(schema))
       throw protocolError('InvalidConnectionRequest', 'Provided schema does not match previous schema');
     return;
   }
@@ -72,9 +73,11 @@ const setSchema = ({cvr, changes, tables}: ConfigContext, schema: ClientSchema):
   changes.instance = true;
 };
 
-const canonicalJson = (value: unknown): string =>
-  JSON.stringify(value, (_, part: unknown) =>
+/** Whatever the order of its fields: PostgreSQL has one of its own. */
+const canonicalJson = remembered((schema: ClientSchema) =>
+  JSON.stringify(schema, (_, part: unknown) =>
     part && typeof part === 'object' && !Array.isArray(part)
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
       : part,
-  );
+  ),
+);
