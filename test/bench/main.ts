@@ -2,11 +2,10 @@ import {mkdtempSync, rmSync} from 'node:fs';
 import {cpus, loadavg, tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
-import {changes} from './changes/changes.ts';
 import {loadIssueTracker} from './data/load.ts';
 import {totalRows} from './data/rows.ts';
-import {groups} from './groups/groups.ts';
-import {points} from './groups/points.ts';
+import {mutations} from './groups/mutations.ts';
+import {reconnect} from './groups/reconnect.ts';
 import type {Kind} from './helpers/bench-server.ts';
 import {watchInterrupts} from './helpers/interrupt.ts';
 import {startBenchPostgres} from './helpers/postgres.ts';
@@ -14,31 +13,33 @@ import {hotFunctions, profilingEnv} from './helpers/profile.ts';
 import {renderTable} from './helpers/table.ts';
 import {type FigureID, TARGETS} from './helpers/targets.ts';
 import {type Bench, World} from './helpers/world.ts';
-import {large} from './large/large.ts';
 import {runLoad} from './load/load.ts';
-import {mutations} from './mutations/mutations.ts';
-import {queries} from './queries/queries.ts';
-import {reconnect} from './reconnect/reconnect.ts';
-import {replication} from './replication/replication.ts';
+import {changes} from './queries/changes.ts';
+import {fanOut} from './queries/fan-out.ts';
+import {hydration} from './queries/hydration.ts';
+import {points} from './queries/points.ts';
+import {large} from './replication/large.ts';
+import {rates} from './replication/rates.ts';
 import {start} from './start/start.ts';
 
-const BENCHES: readonly Bench[] = [
-  start,
-  replication,
-  queries,
-  changes,
-  groups,
-  points,
-  mutations,
-  reconnect,
-  large,
-];
+/** What is measured together, by the name of its folder. */
+const SUITES: Readonly<Record<string, readonly Bench[]>> = {
+  start: [start],
+  replication: [rates, large],
+  queries: [hydration, changes, fanOut, points],
+  groups: [mutations, reconnect],
+};
+const BENCHES = Object.values(SUITES).flat();
 
-const HELP = `Usage: npm run bench -- [bench or figure …] [options]
+const suiteLine = ([suite, benches]: [string, readonly Bench[]]): string =>
+  `  ${suite.padEnd(13)}${benches.map(({name, figures}) => `${name} (${figures.join(', ')})`).join('; ')}`;
+
+const HELP = `Usage: npm run bench -- [suite, bench or figure …] [options]
        npm run bench -- data <postgres URL>   only load the issue tracker into an empty database
        npm run bench -- load                  unit costs of many client groups, and a capacity model checked against them
 
-Benches: ${BENCHES.map(({name, figures}) => `${name} (${figures.join(', ')})`).join(', ')}; all of them by default.
+Suites with their benches and figures; all of them by default:
+${Object.entries(SUITES).map(suiteLine).join('\n')}
 
   --ours-only      do not measure the peer
   --peer-only      measure the peer alone
@@ -74,9 +75,11 @@ const figuresOf = (names: readonly string[]): ReadonlySet<FigureID> => {
   if (names.length === 0) return new Set(all);
   return new Set(
     names.flatMap(name => {
-      const bench = BENCHES.find(one => one.name === name);
-      const found = bench?.figures ?? all.filter(id => id.split(/[ /]/)[0] === name);
-      if (found.length === 0) throw new Error(`There is no bench or figure named ${name}.\n${HELP}`);
+      const benches = SUITES[name] ?? BENCHES.filter(one => one.name === name);
+      const found = benches.length
+        ? benches.flatMap(({figures}) => figures)
+        : all.filter(id => id.split(/[ /]/)[0] === name);
+      if (found.length === 0) throw new Error(`There is no suite, bench or figure named ${name}.\n${HELP}`);
       return found;
     }),
   );

@@ -1,10 +1,10 @@
 import {five} from '../data/queries.ts';
 import {type Counts, issueID} from '../data/rows.ts';
 import {zql} from '../data/schema.ts';
-import {connectAll} from '../groups/groups.ts';
 import type {Commits} from '../helpers/commits.ts';
 import {RawClient, wireQuery} from '../helpers/raw-client.ts';
 import {sleep} from '../helpers/wait.ts';
+import {connectAll} from '../queries/fan-out.ts';
 
 /** Client groups with the five queries that all share and one of their own, an issue by its id. */
 export class Fleet {

@@ -1,9 +1,9 @@
-import {sustain} from '../changes/sustain.ts';
 import {issueByID, WATCHED} from '../data/queries.ts';
 import type {Kind} from '../helpers/bench-server.ts';
 import {Commits} from '../helpers/commits.ts';
 import {RawClient} from '../helpers/raw-client.ts';
 import type {World} from '../helpers/world.ts';
+import {sustain} from '../queries/sustain.ts';
 
 const SUSTAINED_MS = 6000;
 const ROWS_PER_TRANSACTION = 500;

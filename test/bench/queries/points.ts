@@ -5,7 +5,7 @@ import {Commits} from '../helpers/commits.ts';
 import {RawClient} from '../helpers/raw-client.ts';
 import {cpuOf, sleep} from '../helpers/wait.ts';
 import type {Bench, World} from '../helpers/world.ts';
-import {connectAll} from './groups.ts';
+import {connectAll} from './fan-out.ts';
 
 const GROUPS = 200;
 const MANY = 5000;

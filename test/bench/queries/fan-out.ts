@@ -13,8 +13,8 @@ const CHANGES = 20;
 const MANY = {ours: 2000, peer: 500} as const;
 
 /** T13–T17: many client groups with the same five queries. */
-export const groups: Bench = {
-  name: 'groups',
+export const fanOut: Bench = {
+  name: 'fan-out',
   figures: ['T13', 'T14', 'T15', 'T16', 'T17 hydrated', 'T17 change'],
   run: async (world, kind) => {
     if (world.wants('T13', 'T14', 'T15', 'T16'))

@@ -9,8 +9,8 @@ const IDS = ['T5', 'T6', 'T7', 'T8', 'T9'] as const;
 const SAMPLES = {T5: 15, T6: 5, T7: 15, T8: 15, T9: 15} as const;
 
 /** Cold hydration: a new client group asks one query whose constants nobody has asked for. */
-export const queries: Bench = {
-  name: 'queries',
+export const hydration: Bench = {
+  name: 'hydration',
   figures: IDS,
   run: (world, kind) =>
     world.withServer(kind, 'tracker', async (server, url) => {
