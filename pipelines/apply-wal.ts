@@ -15,9 +15,10 @@ import type {SideChannel} from '../src/replication/side-channel.ts';
 
 /** Bytes of one transaction held before it goes on in parts. */
 export const PART_BYTES = 1024 * 1024;
-const CHECKPOINT_BYTES = 8 * 1024 * 1024;
+/** Bytes applied between two checkpoints of the replica. */
+export const CHECKPOINT_BYTES = 8 * 1024 * 1024;
 /** Size of the replica's WAL from which readers are asked to let go of it. */
-const LARGE_WAL_BYTES = 64 * 1024 * 1024;
+export const LARGE_WAL_BYTES = 64 * 1024 * 1024;
 
 export interface ApplyWalDeps {
   readonly stage: ReturnType<typeof stages>;
