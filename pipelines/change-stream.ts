@@ -9,8 +9,8 @@ import {type ChangeControl, type ChangeSourceOptions, changeSource} from '../src
 import type {ChangeHub} from '../src/nodes/hub.ts';
 import type {Subscriber} from '../src/nodes/subscriber.ts';
 import {checkpoint} from '../src/replica/checkpoint.ts';
-import {applyLines} from '../src/replication/apply-lines.ts';
 import {emptyWhenLarge} from '../src/replica/empty-wal.ts';
+import {applyLines} from '../src/replication/apply-lines.ts';
 import {CHECKPOINT_BYTES, LARGE_WAL_BYTES} from './apply-wal.ts';
 import type {ReplicationEvent} from './replication.ts';
 
@@ -85,7 +85,13 @@ export const followChanges = (deps: FollowChangesDeps): Observable<ReplicationEv
         everyBytes: CHECKPOINT_BYTES,
         onComplete: reopen,
         largeBytes: LARGE_WAL_BYTES,
-        onLarge: emptyWhenLarge({db, brake, reopen, isCopying: deps.isCopying, onError: error => beside.error(error)}),
+        onLarge: emptyWhenLarge({
+          db,
+          brake,
+          reopen,
+          isCopying: deps.isCopying,
+          onError: error => beside.error(error),
+        }),
       }),
       stage(
         'consumed',

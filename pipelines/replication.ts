@@ -4,6 +4,7 @@ import {defer, filter, finalize, map, merge, type Observable, Subject, share, ta
 import {teeToChangeLog} from '../src/change-log/tee.ts';
 import {Brake} from '../src/flow/brake.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
+import type {ChangeHub} from '../src/nodes/hub.ts';
 import type {Log} from '../src/observe/log.ts';
 import {Catalog} from '../src/pg/catalog.ts';
 import {ddlPrefix} from '../src/pg/ddl-triggers.ts';
@@ -12,8 +13,7 @@ import {lsnOfVersion} from '../src/pg/lsn.ts';
 import {type WalControl, walSource} from '../src/pg/wal-source.ts';
 import type {FrameTap} from '../src/replay/frame-tap.ts';
 import {BackfillJobs} from '../src/replica/backfill-jobs.ts';
-import {truncateWal} from '../src/replica/checkpoint.ts';
-import {replicaError} from '../src/replica/classify-error.ts';
+import {emptyWhenLarge} from '../src/replica/empty-wal.ts';
 import {loadSchema} from '../src/replica/stored-schema.ts';
 import {acknowledge} from '../src/replication/acknowledge.ts';
 import {positionOf} from '../src/replication/apply.ts';
@@ -28,13 +28,12 @@ import {applyWal} from './apply-wal.ts';
 /** Bytes of applied batches that wait for the change log before the WAL is paused. */
 const TEE_BYTES = 16 * 1024 * 1024;
 
-/** How long the source waits for readers to let go of a large WAL; then it goes on, and they are asked again later. */
-const READERS_MS = 2000;
-
 export interface ReplicationDeps {
   readonly board: StageBoard;
   /** Where a running server is recorded. */
   readonly tap: FrameTap;
+  /** Other nodes that follow this one; nobody without it. */
+  readonly hub?: ChangeHub | undefined;
   /** True while the replica is copied for other nodes: its WAL cannot be emptied then, and waiting for it would be in vain. */
   readonly isCopying?: (() => boolean) | undefined;
   readonly log: Log;
@@ -93,21 +92,6 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
   const from = deps.watermark < deps.changeLog.last ? deps.watermark : deps.changeLog.last;
 
   const reopen = () => beside.next({type: 'checkpointed'});
-  let emptying = false;
-  const emptyWal = async () => {
-    if (emptying || deps.isCopying?.()) return;
-    emptying = true;
-    brake.hold('wal');
-    try {
-      await truncateWal(deps.db, reopen, READERS_MS);
-    } catch (error) {
-      beside.error(replicaError(error) ?? error);
-    } finally {
-      brake.release('wal');
-      emptying = false;
-    }
-  };
-
   const applied = walSource({
     url: deps.upstreamUrl,
     slot: deps.slot,
@@ -126,7 +110,13 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
       db: deps.db,
       watermark: deps.watermark,
       onCheckpoint: reopen,
-      onLargeWal: () => void emptyWal(),
+      onLargeWal: emptyWhenLarge({
+        db: deps.db,
+        brake,
+        reopen,
+        isCopying: deps.isCopying,
+        onError: error => beside.error(error),
+      }),
       schema: {
         ...schema,
         catalog,
@@ -159,6 +149,7 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
       'tee',
       teeToChangeLog({
         ...deps.changeLog,
+        ...(deps.hub ? {live: deps.hub.live, floor: () => deps.hub!.floor.lowest} : {}),
         limitBytes: TEE_BYTES,
         pause: () => brake.hold('tee'),
         resume: () => brake.release('tee'),

@@ -1,5 +1,4 @@
 import {
-  catchError,
   concat,
   defer,
   filter,
@@ -11,29 +10,29 @@ import {
   of,
   switchMap,
   tap,
-  throwError,
-  timer,
 } from 'rxjs';
 import {openChangeLog} from '../src/change-log/schema.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
-import {DaemonError, type Recovery} from '../src/errors.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
+import type {FetchProgress} from '../src/nodes/fetch-snapshot.ts';
+import type {ChangeHub} from '../src/nodes/hub.ts';
 import type {ReplicatorInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool} from '../src/pg/connect.ts';
-import {upstreamFault} from '../src/pg/upstream-fault.ts';
 import {FrameTap} from '../src/replay/frame-tap.ts';
-import {replicaError} from '../src/replica/classify-error.ts';
-import {deleteReplica, openWriter} from '../src/replica/open.ts';
+import {openWriter} from '../src/replica/open.ts';
 import {checkReplica, type ResumePoint, takeSlot} from '../src/replication/check-replica.ts';
 import {SlotWatch} from '../src/replication/slot-watch.ts';
 import {ReplicatorStatus, type RunningChain} from '../src/replication/status.ts';
 import type {VersionReady} from '../src/sync/types.ts';
 import {initialSync, type SyncProgress} from './initial-sync.ts';
 import {type ReplicationEvent, replication} from './replication.ts';
+import {supervise} from './supervise.ts';
 
 export type ReplicatorEvent =
   | {readonly type: 'progress'; readonly progress: SyncProgress}
+  /** A view-syncer fetches its replica. */
+  | {readonly type: 'download'; readonly progress: FetchProgress}
   | {readonly type: 'version-ready'; readonly ready: VersionReady}
   | {readonly type: 'checkpointed'}
   /** The replica cannot go on and is being rebuilt: readers must let go of the file. */
@@ -48,8 +47,6 @@ export interface Replicator {
 
 /** How often upstream's catalog is looked at for changes that no row announces: with event triggers, only what those miss. */
 const CATALOG_EVERY_MS = {announced: 10_000, unannounced: 1000} as const;
-const FIRST_DELAY_MS = 25;
-const MAX_DELAY_MS = 10_000;
 /** What an inspector waits for news of the slot. */
 const LOOK_MS = 700;
 
@@ -62,42 +59,45 @@ export const replicator = ({
   log,
   board,
   tap: frameTap = new FrameTap(),
+  hub,
   isCopying,
 }: {
   config: ZeroConfig;
   log: Log;
   board: StageBoard;
   tap?: FrameTap;
-  /** See `ReplicationDeps`. */
+  /** Other nodes that follow this one; nobody without it. */
+  hub?: ChangeHub;
+  /** True while the replica is copied for other nodes. */
   isCopying?: () => boolean;
 }): Replicator => {
   const status = new ReplicatorStatus(config.replica.file, board);
   const slotWatch = new SlotWatch(config.upstream.db, log, status);
-  let delayMs = FIRST_DELAY_MS;
+  if (hub) status.subscribers = () => hub.inspect();
   /** Upstream has answered once: from now on its silence is a fault to wait out, and not a wrong setting. */
   let contacted = false;
   /** This process has streamed before: the change log is ours, unless another has taken it since. */
   let owner = false;
 
-  const stream = (): Observable<ReplicatorEvent> =>
+  const stream = (onProgress: () => void): Observable<ReplicatorEvent> =>
     defer(() => checkReplica(config, log, {fresh: !owner})).pipe(
       switchMap(point => {
         contacted = true;
-        if (point) return follow(point);
+        if (point) return follow(point, onProgress);
         status.state = 'initial-sync';
         return concat(
           initialSync({config, log, board}).pipe(
             map((progress): ReplicatorEvent => ({type: 'progress', progress})),
           ),
-          defer(stream),
+          defer(() => stream(onProgress)),
         );
       }),
     );
 
-  const follow = (point: ResumePoint): Observable<ReplicatorEvent> => {
+  const follow = (point: ResumePoint, onProgress: () => void): Observable<ReplicatorEvent> => {
     const {state, slot} = point;
-    const opening = {takeOver: !owner, isCopying, onOpen: (chain: RunningChain) => status.opened(chain)};
-    return defer(() => openStream(config, log, board, frameTap, point, opening)).pipe(
+    const deps = {config, log, board, tap: frameTap, hub, isCopying, onOpen: status.opened.bind(status)};
+    return defer(() => openStream(deps, point, {takeOver: !owner})).pipe(
       switchMap(opened => {
         owner = true;
         status.streaming(state, state.context.slot, slot);
@@ -112,7 +112,7 @@ export const replicator = ({
         };
         const changes = opened.events.pipe(
           tap(event => {
-            delayMs = FIRST_DELAY_MS;
+            onProgress();
             status.note(event);
           }),
           filter(event => event.type !== 'acknowledged' && event.type !== 'logged'),
@@ -127,40 +127,24 @@ export const replicator = ({
     );
   };
 
-  const recover = (raw: unknown): Observable<ReplicatorEvent> => {
-    const error = replicaError(raw) ?? upstreamFault(raw) ?? raw;
-    const recovery: Recovery = error instanceof DaemonError ? error.recovery : 'stop';
-    if (recovery === 'resync' && config.autoReset) {
-      const {code, message} = error as DaemonError;
-      log.warn({code}, `${message} The replica is rebuilt.`);
-      status.recovered(code, message);
-      slotWatch.forget();
-      status.faults.set('replication', error as DaemonError, 'fault');
-      const event: ReplicatorEvent = {type: 'recovery', code, reason: message};
-      return concat(
-        of(event),
-        defer(() => {
-          deleteReplica(config.replica.file);
-          return supervised();
-        }),
-      );
-    }
-    if (recovery === 'resume' && contacted) {
-      if (status.state === 'streaming') status.state = 'reconnecting';
-      const {code, message} = error as DaemonError;
-      status.faults.set('replication', error as DaemonError, 'fault');
-      log[delayMs > 5000 ? 'error' : 'warn']({code}, `${message} Trying again in ${delayMs} ms.`);
-      const wait = timer(delayMs).pipe(ignoreElements());
-      delayMs = Math.min(delayMs * 2, MAX_DELAY_MS);
-      return concat(wait, defer(supervised));
-    }
-    status.state = 'stopped';
-    return throwError(() => error);
-  };
-
-  const supervised = (): Observable<ReplicatorEvent> => stream().pipe(catchError(recover));
+  const events = supervise({
+    log,
+    status,
+    file: config.replica.file,
+    stream,
+    rebuilds: config.autoReset,
+    waitsOut: () => contacted,
+  });
   return {
-    events: defer(supervised).pipe(finalize(() => slotWatch.forget())),
+    events: events.pipe(
+      tap(event => {
+        if (event.type !== 'recovery') return;
+        // While the replica is rebuilt there is nothing to look after, and nothing to follow.
+        slotWatch.forget();
+        hub?.withdraw();
+      }),
+      finalize(() => slotWatch.forget()),
+    ),
     get state() {
       return status.state;
     },
@@ -174,25 +158,26 @@ export const replicator = ({
   };
 };
 
-interface Opening {
-  readonly takeOver: boolean;
-  readonly isCopying: (() => boolean) | undefined;
-  readonly onOpen: (chain: RunningChain) => void;
-}
-
 interface OpenStream {
   readonly events: Observable<ReplicationEvent>;
   close(): void;
 }
 
+interface StreamDeps {
+  readonly config: ZeroConfig;
+  readonly log: Log;
+  readonly board: StageBoard;
+  readonly tap: FrameTap;
+  readonly hub: ChangeHub | undefined;
+  readonly isCopying: (() => boolean) | undefined;
+  readonly onOpen: (chain: RunningChain) => void;
+}
+
 /** Takes change log and slot, in this order: who loses the slot looks into the log to see whether that was meant. */
 const openStream = async (
-  config: ZeroConfig,
-  log: Log,
-  board: StageBoard,
-  tap: FrameTap,
+  {config, log, board, tap, hub, isCopying, onOpen}: StreamDeps,
   {state, slot, activePid, walSenderTimeoutMs, ddlDetection}: ResumePoint,
-  {takeOver, isCopying, onOpen}: Opening,
+  {takeOver}: {readonly takeOver: boolean},
 ): Promise<OpenStream> => {
   const shard = shardName(config);
   const pool = createPool(config.change.db, {purpose: 'change-log', max: config.change.maxConns});
@@ -204,18 +189,22 @@ const openStream = async (
       confirmedFlushLsn: slot.confirmedFlushLsn,
       publications: state.publications,
       owner: config.taskID,
+      ownerAddress: hub?.address ?? null,
       takeOver,
       log,
     });
     if (activePid !== null) await takeSlot(config, activePid);
     const db = openWriter(config.replica.file);
+    hub?.live.begin(last);
+    hub?.open(state.replicaVersion);
     return {
       events: replication({
         board,
         tap,
+        hub,
         isCopying,
-        log,
         onOpen,
+        log,
         catalogEveryMs: CATALOG_EVERY_MS[ddlDetection ? 'announced' : 'unannounced'],
         db,
         watermark: state.stateVersion,

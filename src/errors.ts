@@ -150,27 +150,30 @@ export class SnapshotDamaged extends DaemonError {
 /** R022 — Another node refuses this one: their secrets differ. Give all nodes the same. */
 export class NodeRefused extends DaemonError {
   readonly code = 'R022';
-/** R013 — A view-syncer's connection to its replication-manager cannot be had or broke: it does not answer, is starting, speaks another version of the protocol, or was silent for too long. The view-syncer goes on serving what it has and tries again. Check `ZERO_CHANGE_STREAMER_URI`, and update replication-managers before view-syncers. */
+  readonly recovery = 'stop' satisfies Recovery;
+}
+
+/** R030 — A view-syncer's connection to its replication-manager cannot be had or broke: it does not answer, is starting, speaks another version of the protocol, or was silent for too long. The view-syncer goes on serving what it has and tries again. Check `ZERO_CHANGE_STREAMER_URI`, and update replication-managers before view-syncers. */
 export class ChangeStreamUnavailable extends DaemonError {
-  readonly code = 'R013';
+  readonly code = 'R030';
   readonly recovery = 'resume' satisfies Recovery;
 }
 
-/** R014 — A view-syncer's replica is not a copy of its replication-manager's, which was built anew meanwhile. It fetches the new one. */
+/** R031 — A view-syncer's replica is not a copy of its replication-manager's, which was built anew meanwhile. It fetches the new one. */
 export class WrongReplicaVersion extends DaemonError {
-  readonly code = 'R014';
+  readonly code = 'R031';
   readonly recovery = 'resync' satisfies Recovery;
 }
 
-/** R015 — A view-syncer took nothing of what waited for it for `ZERO_CHANGE_STREAMER_FLOW_CONTROL_SLOW_SUBSCRIBER_GRACE_PERIOD_SECONDS`, so the replication-manager gave it up. It connects again and reads on from the change log. Seen often, its disk or processor is too slow. */
+/** R032 — A view-syncer took nothing of what waited for it for `ZERO_CHANGE_STREAMER_FLOW_CONTROL_SLOW_SUBSCRIBER_GRACE_PERIOD_SECONDS`, so the replication-manager gave it up. It connects again and reads on from the change log. Seen often, its disk or processor is too slow. */
 export class StreamTooFarBehind extends DaemonError {
-  readonly code = 'R015';
+  readonly code = 'R032';
   readonly recovery = 'resume' satisfies Recovery;
 }
 
-/** R016 — The port on which other nodes fetch changes is in use by another program. Choose another with `ZERO_CHANGE_STREAMER_PORT`. A single node only warns of it and serves on. */
+/** R033 — The port on which other nodes fetch changes is in use by another program. Choose another with `ZERO_CHANGE_STREAMER_PORT`. A single node only warns of it and serves on. */
 export class ChangeStreamerPortTaken extends DaemonError {
-  readonly code = 'R016';
+  readonly code = 'R033';
   readonly recovery = 'stop' satisfies Recovery;
 }
 

@@ -18,6 +18,8 @@ export interface ChangeLogOptions {
   readonly publications: readonly string[];
   /** Task that owns the log from now on. */
   readonly owner: string;
+  /** Where other nodes reach the owner; null if they cannot. */
+  readonly ownerAddress: string | null;
   /** false: we owned it already, and stop if another has taken it since. */
   readonly takeOver: boolean;
   readonly log: Log;
@@ -67,10 +69,13 @@ const adopt = async (client: pg.PoolClient, options: ChangeLogOptions): Promise<
   }
   if (known?.replicaVersion === options.replicaVersion) {
     await checkContinuity(client, options);
-    await client.query(`UPDATE ${cdc}."replicationState" SET owner = $1`, [options.owner]);
+    await client.query(`UPDATE ${cdc}."replicationState" SET owner = $1, "ownerAddress" = $2`, [
+      options.owner,
+      options.ownerAddress,
+    ]);
     return known.last;
   }
-  const {replicaVersion, publications, owner} = options;
+  const {replicaVersion, publications, owner, ownerAddress} = options;
   await client.query(
     `TRUNCATE ${cdc}."replicationState", ${cdc}."changeLog", ${cdc}."replicationConfig", ${cdc}."tableMetadata", ${cdc}."backfilling"`,
   );
@@ -78,10 +83,10 @@ const adopt = async (client: pg.PoolClient, options: ChangeLogOptions): Promise<
     `INSERT INTO ${cdc}."replicationConfig" ("replicaVersion", publications) VALUES ($1, $2)`,
     [replicaVersion, publications],
   );
-  await client.query(`INSERT INTO ${cdc}."replicationState" ("lastWatermark", owner) VALUES ($1, $2)`, [
-    replicaVersion,
-    owner,
-  ]);
+  await client.query(
+    `INSERT INTO ${cdc}."replicationState" ("lastWatermark", owner, "ownerAddress") VALUES ($1, $2, $3)`,
+    [replicaVersion, owner, ownerAddress],
+  );
   // The minimum of the log is the oldest position to resume from, so it is never empty.
   await client.query(
     `INSERT INTO ${cdc}."changeLog" (watermark, pos, change, precommit)

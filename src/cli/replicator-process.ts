@@ -1,43 +1,53 @@
 import type {Socket} from 'node:net';
-import {replicator} from '../../pipelines/replicator.ts';
+import {type Replicating, startReplicating} from '../../pipelines/node.ts';
 import {parentOf} from '../daemon/child-process.ts';
 import {usage} from '../daemon/ipc.ts';
+import {reportDownload} from '../daemon/report-download.ts';
 import {reportProgress} from '../daemon/report-progress.ts';
 import {tracedBoard} from '../daemon/traced-board.ts';
 import {FrameTap} from '../replay/frame-tap.ts';
 import {VERSION} from '../version.ts';
 
-/** The process that owns the slot and is the only writer of the replica. */
+/** The process that is the only writer of the replica, and owns the slot or follows another node. */
 const parent = parentOf('replicator');
 const tap = new FrameTap();
 const {board, stop} = tracedBoard({version: VERSION, worker: 'replicator', workerIndex: 0}, parent.log);
-const running = replicator({config: parent.config, log: parent.log, board, tap});
+let running: Replicating | null = null;
 /** Sockets of recorders that the dispatcher may still be reading from, in order. */
 const arriving: (Socket | undefined)[] = [];
 const report = reportProgress(parent.log);
+const reportFetch = reportDownload(parent.log);
 
 const SYNC_CLEANUP_MS = 1500;
 
-const subscription = running.events.subscribe({
-  next: event => {
+startReplicating({
+  config: parent.config,
+  log: parent.log,
+  board,
+  tap,
+  onEvent: event => {
     if (event.type === 'progress') report(event.progress);
+    else if (event.type === 'download') reportFetch(event.progress);
     else parent.send(event);
   },
-  error: error => parent.fatal(error),
-});
+  onError: error => parent.fatal(error),
+}).then(
+  started => {
+    running = started;
+  },
+  error => parent.fatal(error),
+);
 
 parent.onMessage((message, socket) => {
   if (message.type === 'record') arriving.push(socket);
   else if (message.type === 'handed-over') {
     const recorder = arriving.shift();
     if (recorder) void record(recorder);
-  } else if (message.type === 'inspect')
-    void running
-      .inspect()
-      .then(body => parent.send({type: 'inspection', id: message.id, body, usage: usage()}));
-  else if (message.type === 'stop') {
-    const syncing = running.state === 'initial-sync';
-    subscription.unsubscribe();
+  } else if (message.type === 'inspect') {
+    if (running) parent.send({type: 'inspection', id: message.id, body: running.inspect(), usage: usage()});
+  } else if (message.type === 'stop') {
+    const syncing = running?.state === 'initial-sync';
+    running?.stop();
     // What is being acknowledged now may still reach the socket, and an unfinished sync drops its slot.
     const flushed = new Promise(resolve => setTimeout(resolve, syncing ? SYNC_CLEANUP_MS : 50));
     void Promise.all([stop(), flushed]).finally(() => process.exit(0));

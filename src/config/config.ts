@@ -56,6 +56,7 @@ export interface ZeroConfig {
     readonly port: number;
     readonly address: string | undefined;
     readonly protocol: 'ws' | 'wss';
+    readonly secret: string | undefined;
     readonly startupDelayMs: number;
     readonly backPressureLimitHeapProportion: number;
     readonly flowControlConsensusTimeoutProportion: number;

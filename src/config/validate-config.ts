@@ -1,6 +1,7 @@
 import type {ZeroConfig} from './config.ts';
 import type {OptionValues} from './option-table.ts';
 import {replicaPathProblem} from './replica-path.ts';
+import {roleOf} from './role.ts';
 import {isDatabaseUrl, isUrl, isUrlPattern} from './urls.ts';
 
 /**
@@ -109,13 +110,12 @@ const workers = (config: ZeroConfig): readonly string[] => {
 };
 
 const nodes = (config: ZeroConfig, {changeStreamer: log}: OptionValues): readonly string[] => {
-  const {changeStreamer, lazyStartup, numSyncWorkers} = config;
-  const viewSyncer = changeStreamer.uri !== undefined || changeStreamer.mode === 'discover';
+  const {lazyStartup, numSyncWorkers} = config;
+  const viewSyncer = roleOf(config) === 'view-syncer';
   return [
-    // Serving on while replicating by itself would take the slot away from the node it was told to follow.
     ...unless(
-      !viewSyncer && numSyncWorkers > 0,
-      'Several nodes are not built yet: leave ZERO_CHANGE_STREAMER_URI (--change-streamer-uri) and ZERO_CHANGE_STREAMER_MODE (--change-streamer-mode) unset and ZERO_NUM_SYNC_WORKERS (--num-sync-workers) above 0',
+      !viewSyncer || numSyncWorkers > 0,
+      'ZERO_NUM_SYNC_WORKERS (--num-sync-workers): 0 makes a replication-manager, but ZERO_CHANGE_STREAMER_URI (--change-streamer-uri) or ZERO_CHANGE_STREAMER_MODE=discover makes a view-syncer; remove the one or the others',
     ),
     ...unless(
       !lazyStartup || (!viewSyncer && numSyncWorkers > 0),

@@ -19,7 +19,7 @@ const HAND_OVER_MS = 6000;
  * of their client group, and ends with the first child that ends by itself.
  */
 export class Dispatcher {
-  /** Resolves when every worker has its first snapshot. */
+  /** Resolves when there is a replica and every worker, of which a replication-manager has none, has its first snapshot. */
   readonly ready: Promise<void>;
   /** Resolves with the exit code when a child has failed; never before. */
   readonly failed: Promise<number>;
@@ -50,7 +50,7 @@ export class Dispatcher {
   }
 
   get isReady(): boolean {
-    return this.#readyWorkers >= this.#config.numSyncWorkers && !this.#stopping;
+    return this.#latest !== null && this.#readyWorkers >= this.#config.numSyncWorkers && !this.#stopping;
   }
 
   /** Hands an upgrade to the worker of its client group; one client group is always at one worker. */
@@ -116,6 +116,7 @@ export class Dispatcher {
       case 'version-ready':
         this.#latest = message.ready;
         for (const worker of this.#workers) worker.send({type: 'version-ready', ready: message.ready});
+        if (this.isReady) this.#becomeReady();
         return;
       case 'checkpointed':
         for (const worker of this.#workers) worker.send({type: 'refresh'});

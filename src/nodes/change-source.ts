@@ -2,7 +2,13 @@ import type {IncomingMessage} from 'node:http';
 import {Observable} from 'rxjs';
 import {WebSocket} from 'ws';
 import * as z from 'zod';
-import {ChangeStreamUnavailable, NodeRefused, StreamTooFarBehind, WatermarkTooOld, WrongReplicaVersion} from '../errors.ts';
+import {
+  ChangeStreamUnavailable,
+  NodeRefused,
+  StreamTooFarBehind,
+  WatermarkTooOld,
+  WrongReplicaVersion,
+} from '../errors.ts';
 import type {Version} from '../pg/lsn.ts';
 import {keepAlive} from './keep-alive.ts';
 import {secretHeaders} from './secret.ts';

@@ -35,7 +35,8 @@ const ownerAddress = async (config: Pick<ZeroConfig, 'app' | 'shard' | 'change'>
     return rows[0]?.address ?? null;
   } catch (error) {
     // No table: nothing was ever replicated.
-    if ((error as {code?: string}).code === '42P01' || (error as {code?: string}).code === '3F000') return null;
+    if ((error as {code?: string}).code === '42P01' || (error as {code?: string}).code === '3F000')
+      return null;
     throw error;
   } finally {
     await client.end();

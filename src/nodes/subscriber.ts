@@ -2,6 +2,7 @@ import {fromEvent, type Observable, of, take} from 'rxjs';
 import type {WebSocket} from 'ws';
 import * as z from 'zod';
 import type {LogPart} from '../change-log/follow.ts';
+import {WatermarkTooOld} from '../errors.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {Reservation} from './floor.ts';
 import {keepAlive} from './keep-alive.ts';
@@ -118,6 +119,12 @@ export class Subscriber {
     this.#ws.close(4000, error);
     // One that reads nothing will not close either.
     setTimeout(() => this.#ws.terminate(), CLOSE_MS).unref();
+  }
+
+  /** Its changes cannot be read: because they are not there any more, or for now. */
+  fail(error: unknown): void {
+    if (error instanceof WatermarkTooOld) this.refuse('WatermarkTooOld', error.message);
+    else this.close();
   }
 
   /** Ends the connection; the subscriber comes back. */

@@ -35,6 +35,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
   R013: 'Find what holds the slot back (another fault, an old transaction in pg_stat_activity), or raise max_slot_wal_keep_size.',
   R014: 'Do what the message says, or leave it if clients do not need it.',
   R015: 'End the other session with pg_terminate_backend, or stop the server it belongs to.',
+  R030: 'See that the replication-manager runs and can be reached from here; this node goes on by itself.',
+  R031: 'Nothing; the replica is fetched anew by itself.',
+  R032: 'Look for what slows this node down, its disk first; it goes on by itself.',
+  R033: 'Choose another port with ZERO_CHANGE_STREAMER_PORT.',
 };
 
 export const remedyOf = (code: string): string => REMEDIES[code] ?? 'See the troubleshooting page.';

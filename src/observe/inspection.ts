@@ -1,4 +1,5 @@
 import type {StageStats} from '../flow/stage.ts';
+import type {SubscriberInspection} from '../nodes/subscriber.ts';
 import type {AST} from '../zql/ast.ts';
 import type {Fault, PastFault} from './faults.ts';
 
@@ -42,6 +43,10 @@ export interface ReplicatorInspection {
   readonly lagMeasuredAtMs: number | null;
   /** Tables of which rows are being read beside the stream: they entered the publication, or were rewritten. */
   readonly reading: readonly string[];
+  /** On a view-syncer: the node whose changes it follows. */
+  readonly follows: {readonly uri: string; readonly sinceMs: number} | null;
+  /** Other nodes that follow this one. */
+  readonly subscribers: readonly SubscriberInspection[];
   readonly recoveries: readonly {readonly atMs: number; readonly code: string; readonly reason: string}[];
   /** What is wrong now, the worst first, and what was, the newest last. */
   readonly faults: readonly Fault[];

@@ -29,6 +29,8 @@ export interface RunningChain {
 export class ReplicatorStatus {
   state: ReplicatorInspection['state'] = 'initial-sync';
   readonly faults = new FaultBook();
+  /** Who follows this node. */
+  subscribers: () => ReplicatorInspection['subscribers'] = () => [];
   readonly #replicaFile: string;
   readonly #board: StageBoard;
   readonly #recoveries: {atMs: number; code: string; reason: string}[] = [];
@@ -37,6 +39,7 @@ export class ReplicatorStatus {
   #applied: string | null = null;
   #logged: string | null = null;
   #acked: Lsn | null = null;
+  #follows: {uri: string; sinceMs: number} | null = null;
   #lag: {ms: number; atMs: number} | null = null;
   #chain: RunningChain | null = null;
   /** Since when something waits for the change log, none of which was written; null: all is written. */
@@ -75,6 +78,15 @@ export class ReplicatorStatus {
     this.#unloggedSinceMs = null;
     this.faults.set('silence', null);
     this.faults.set('change-log', null);
+  }
+
+  /** On a view-syncer, in the place of `streaming`. */
+  following(replica: {replicaVersion: string; stateVersion: string}, uri: string): void {
+    this.state = 'streaming';
+    this.#replicaVersion = replica.replicaVersion;
+    this.#applied = replica.stateVersion;
+    this.#follows = {uri, sinceMs: Date.now()};
+    this.faults.set('replication', null);
   }
 
   checked(slot: string, health: SlotHealth): void {
@@ -167,6 +179,8 @@ export class ReplicatorStatus {
       lagMs: this.#lag?.ms ?? null,
       lagMeasuredAtMs: this.#lag?.atMs ?? null,
       reading: this.#chain?.jobs.all().map(({schema, table}) => liteTableName({schema, name: table})) ?? [],
+      follows: this.#follows,
+      subscribers: this.subscribers(),
       recoveries: [...this.#recoveries],
       faults: this.faults.standing,
       pastFaults: this.faults.past,

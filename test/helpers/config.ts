@@ -65,6 +65,7 @@ export const testConfig = (
     port: 0,
     address: undefined,
     protocol: 'ws',
+    secret: undefined,
     startupDelayMs: 0,
     backPressureLimitHeapProportion: 0.04,
     flowControlConsensusTimeoutProportion: 2,

@@ -93,12 +93,12 @@ test('a table that the stream brings whole is not read beside it', async () => {
     async () =>
       (
         await db.query(
-          `SELECT change->>'tag' AS tag FROM "${db.appID}_0/cdc"."changeLog" WHERE change->>'tag' <> 'commit'`,
+          `SELECT COALESCE(change#>>'{changes,0,tag}', change->>'tag') AS tag FROM "${db.appID}_0/cdc"."changeLog" WHERE change->>'tag' <> 'commit'`,
         )
       ).rows
         .map(row => row.tag)
         .join()
-        .includes('begin,create-table,create-index,insert'),
+        .includes('begin,create-table,insert'),
     'the change log tells of the table',
   );
 });

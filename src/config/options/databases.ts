@@ -3,7 +3,6 @@ import {choice, count, list, number, text} from '../option.ts';
 const percent = {int: true, min: 0, max: 100, hidden: true} as const;
 const positive = {int: true, min: 1, hidden: true} as const;
 const noSqliteLog = {inert: 'the change log is kept in PostgreSQL'} as const;
-const noOtherNodes = {later: 'this node serves alone'} as const;
 
 /** What the daemon remembers in PostgreSQL, and how nodes pass changes on (config-ops.md §1.5). */
 export const databaseOptions = {
@@ -72,13 +71,11 @@ export const databaseOptions = {
   },
   changeStreamer: {
     uri: text({
-      later: 'this node replicates by itself, so do not run it beside another of the same app id',
       about:
         'Address of a replication-manager, such as ws://replication-manager:4849/. Makes this node a view-syncer, which takes its changes from there instead of replicating itself.',
     }),
     mode: choice(['dedicated', 'discover'], {
       default: 'dedicated',
-      later: 'this node replicates by itself, so do not run it beside another of the same app id',
       about:
         'discover: find the replication-manager by the address it left in the change database. Without effect when the address is given.',
     }),
@@ -87,41 +84,49 @@ export const databaseOptions = {
       max: 65_535,
       defaultText: 'port + 1',
       about:
-        'Port on which other nodes fetch changes. It must not be reachable from outside, as it asks for no password.',
+        'Port on which other nodes fetch changes and the replica. Without ZERO_CHANGE_STREAMER_SECRET whoever reaches it reads every row: a replication-manager keeps it private; a single node then listens on it for its own machine only.',
+    }),
+    secret: text({
+      ours: true,
+      secret: true,
+      about:
+        'Word that nodes show each other on the port of the change-streamer; the same on all of them. Without it the port must be private.',
     }),
     address: text({
       hidden: true,
-      deprecated: 'Other nodes are told the address by ZERO_CHANGE_STREAMER_URI.',
-      about: 'Address under which other nodes reach the change-streamer.',
+      deprecated:
+        'Needed only where view-syncers discover this node and cannot reach it under its own address.',
+      defaultText: "this machine's address and the port",
+      about:
+        'Address under which view-syncers reach this node, as host:port, when they find it by ZERO_CHANGE_STREAMER_MODE=discover.',
     }),
     protocol: choice(['ws', 'wss'], {
       hidden: true,
       default: 'ws',
       deprecated: 'Give the protocol with ZERO_CHANGE_STREAMER_URI.',
-      about: 'Protocol by which other nodes reach the change-streamer.',
+      about: 'Protocol by which a view-syncer reaches a replication-manager that it has discovered.',
     }),
     discoveryInterfacePreferences: list({
-      ...noOtherNodes,
       hidden: true,
       default: ['eth', 'en'],
       about: 'Beginnings of network interface names to prefer when choosing the address to announce.',
     }),
     startupDelayMs: number({
       ...count,
-      ...noOtherNodes,
+      inert: 'a new replication-manager takes over as soon as its replica is ready',
       default: 15_000,
       about:
         'Milliseconds that a new replication-manager waits, once ready, before it takes replication over from the old one.',
     }),
     backPressureLimitHeapProportion: number({
-      ...noOtherNodes,
+      inert: 'a fixed number of bytes waits for other nodes, and the rest in the change log',
       above: 0,
       max: 1,
       default: 0.04,
       about: 'Share of the JavaScript heap that changes waiting for other nodes may take.',
     }),
     flowControlConsensusTimeoutProportion: number({
-      ...noOtherNodes,
+      inert: 'each node reads at its own pace, and none waits for another',
       default: 2,
       about:
         'How long to wait for slow nodes once most have taken what was sent, as a multiple of the time those needed. Negative: do not wait.',
@@ -133,10 +138,9 @@ export const databaseOptions = {
       about: 'Former name, of a different meaning. Ignored.',
     }),
     flowControlSlowSubscriberGracePeriodSeconds: number({
-      ...noOtherNodes,
       default: 30,
       about:
-        'Seconds a node may lag without a break before it is told to stop. 0 and below: it may lag forever.',
+        'Seconds after which a node that takes nothing of what was sent to it is cut off. It connects again and reads on from the change log. 0 and below: never.',
     }),
     sqliteChangeLogMode: choice(['off', 'write', 'compare', 'serve'], {
       ...noSqliteLog,

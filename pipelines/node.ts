@@ -1,0 +1,113 @@
+import {shardName, type ZeroConfig} from '../src/config/config.ts';
+import {roleOf} from '../src/config/role.ts';
+import type {StageBoard} from '../src/flow/stage.ts';
+import {ChangeHub} from '../src/nodes/hub.ts';
+import {startNodeServer} from '../src/nodes/node-server.ts';
+import {serveSnapshot} from '../src/nodes/serve-snapshot.ts';
+import {SNAPSHOT_PATH} from '../src/nodes/snapshot-offer.ts';
+import type {ReplicatorInspection} from '../src/observe/inspection.ts';
+import type {Log} from '../src/observe/log.ts';
+import {createPool} from '../src/pg/connect.ts';
+import type {Version} from '../src/pg/lsn.ts';
+import type {FrameTap} from '../src/replay/frame-tap.ts';
+import {requestUrl} from '../src/sync/handshake.ts';
+import {serveChanges} from './change-stream.ts';
+import {type Replicator, type ReplicatorEvent, replicator} from './replicator.ts';
+import {viewSyncer} from './view-syncer.ts';
+
+/** Connections for nodes that catch up from the change log, however many there are. */
+const READERS = 2;
+
+export interface ReplicatingDeps {
+  readonly config: ZeroConfig;
+  readonly log: Log;
+  readonly board: StageBoard;
+  readonly tap?: FrameTap;
+  /** The program that copies replicas, where it is not beside ours. */
+  readonly copyProgram?: URL;
+  readonly onEvent: (event: ReplicatorEvent) => void;
+  readonly onError: (error: unknown) => void;
+}
+
+export interface Replicating {
+  /** Port of the change-streamer; null if there is none. */
+  readonly nodePort: number | null;
+  readonly state: ReplicatorInspection['state'];
+  inspect(): Promise<ReplicatorInspection>;
+  stop(): void;
+}
+
+/**
+ * What keeps a node's replica, by its role: the replicator, with the port at which other nodes get changes and the replica;
+ * or the view-syncer's follower. @throws ChangeStreamerPortTaken.
+ */
+export const startReplicating = async (deps: ReplicatingDeps): Promise<Replicating> => {
+  const {config, log, board, onEvent, onError} = deps;
+  if (roleOf(config) === 'view-syncer') {
+    const follower = viewSyncer({config, log, board});
+    const subscription = follower.events.subscribe({next: onEvent, error: onError});
+    return running(follower, null, () => subscription.unsubscribe());
+  }
+
+  const hub = new ChangeHub();
+  const readers = createPool(config.change.db, {purpose: 'change-stream', max: READERS});
+  let watermark: Version | null = null;
+  const snapshots = serveSnapshot({
+    file: config.replica.file,
+    floor: hub.floor,
+    secret: config.changeStreamer.secret,
+    watermark: () => watermark,
+    log,
+    copyProgram: deps.copyProgram,
+  });
+  const server = await startNodeServer({
+    config,
+    log,
+    hub,
+    serve: subscriber => {
+      log.info({task: subscriber.subscription.taskID}, 'another node follows the changes');
+      serveChanges({board, hub, pool: readers, shard: shardName(config)}, subscriber).subscribe({
+        error: error => subscriber.fail(error),
+      });
+    },
+    respond: (request, response) => {
+      if (requestUrl(request.url ?? '/')?.pathname !== SNAPSHOT_PATH) return false;
+      void snapshots.handle(request, response);
+      return true;
+    },
+  });
+  const replicating = replicator({
+    config,
+    log,
+    board,
+    ...(deps.tap ? {tap: deps.tap} : {}),
+    hub,
+    isCopying: () => snapshots.isCopying,
+  });
+  const subscription = replicating.events.subscribe({
+    next: event => {
+      if (event.type === 'version-ready') watermark = event.ready.version;
+      else if (event.type === 'recovery') {
+        watermark = null;
+        snapshots.forget();
+      }
+      onEvent(event);
+    },
+    error: onError,
+  });
+  return running(replicating, server?.port ?? null, () => {
+    subscription.unsubscribe();
+    server?.close();
+    snapshots.close();
+    void readers.end();
+  });
+};
+
+const running = (replicator: Replicator, nodePort: number | null, stop: () => void): Replicating => ({
+  nodePort,
+  stop,
+  get state() {
+    return replicator.state;
+  },
+  inspect: () => replicator.inspect(),
+});
