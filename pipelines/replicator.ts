@@ -1,16 +1,4 @@
-import {
-  concat,
-  defer,
-  filter,
-  finalize,
-  ignoreElements,
-  map,
-  merge,
-  type Observable,
-  of,
-  switchMap,
-  tap,
-} from 'rxjs';
+import {concat, defer, filter, finalize, map, merge, type Observable, of, switchMap, tap} from 'rxjs';
 import {openChangeLog} from '../src/change-log/schema.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import type {StageBoard} from '../src/flow/stage.ts';

@@ -44,7 +44,9 @@ parent.onMessage((message, socket) => {
     const recorder = arriving.shift();
     if (recorder) void record(recorder);
   } else if (message.type === 'inspect') {
-    if (running) parent.send({type: 'inspection', id: message.id, body: running.inspect(), usage: usage()});
+    void running
+      ?.inspect()
+      .then(body => parent.send({type: 'inspection', id: message.id, body, usage: usage()}));
   } else if (message.type === 'stop') {
     const syncing = running?.state === 'initial-sync';
     running?.stop();
