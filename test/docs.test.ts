@@ -1,6 +1,6 @@
 import {readFileSync} from 'node:fs';
 import {expect, test} from 'vitest';
-import {errorsPage, optionsPage} from './helpers/docs-pages.ts';
+import {errorsPage, optionsPage, withDiagram} from './helpers/docs-pages.ts';
 
 test.each([
   ['src/config/OPTIONS.md', optionsPage],
@@ -8,6 +8,14 @@ test.each([
 ])('%s is what the code says; `npm run docs` writes it', (file, page) => {
   expect(readFileSync(file, 'utf8')).toBe(page());
 });
+
+test.each(['README.md', 'pipelines/README.md'])(
+  'the diagram of %s is what the code says; `npm run docs` writes it',
+  file => {
+    const page = readFileSync(file, 'utf8');
+    expect(page).toBe(withDiagram(page));
+  },
+);
 
 test('every file that the README links to is there', () => {
   const readme = readFileSync('README.md', 'utf8');

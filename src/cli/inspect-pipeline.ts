@@ -1,5 +1,5 @@
 import {writeFile} from 'node:fs/promises';
-import {Command, CommanderError, InvalidArgumentError} from 'commander';
+import {Command, CommanderError, InvalidArgumentError, Option} from 'commander';
 import type {DaemonInspection} from '../observe/inspection.ts';
 import {renderHtml} from '../observe/render-html.ts';
 import {renderMermaid} from '../observe/render-mermaid.ts';
@@ -12,7 +12,7 @@ import {watchInspector} from './watch-inspector.ts';
 interface Options extends Target {
   readonly watch?: boolean;
   readonly json?: boolean;
-  readonly mermaid?: boolean;
+  readonly mermaid?: true | 'counts';
   readonly sql?: boolean;
   readonly html?: string;
   readonly serve?: true | number;
@@ -43,7 +43,12 @@ export const runInspectPipeline = async (argv: readonly string[]): Promise<numbe
     .option('--watch', 'again every second, with rates, until q or Ctrl-C')
     .option('--sql', 'show the SQL of each operator')
     .option('--json', 'the raw facts as JSON')
-    .option('--mermaid', 'the picture as Mermaid text')
+    .addOption(
+      new Option(
+        '--mermaid [counts]',
+        'how stages, processes and stores hang together, as Mermaid text; with counts, what has passed them',
+      ).choices(['counts']),
+    )
     .option('--html <file>', 'the picture as one self-contained page')
     .option('--serve [port]', `the page, live, on a port of this machine (${DEFAULT_PORT})`, portNumber)
     .option('--ast <file>', 'explain one query (its AST as JSON, - for standard input) against --replica')
@@ -86,7 +91,7 @@ const explain = async ({ast, replica, json}: Options): Promise<number> => {
 
 const render = (inspection: DaemonInspection, {json, mermaid, sql}: Options): string => {
   if (json) return JSON.stringify(inspection, null, 2);
-  if (mermaid) return renderMermaid(inspection);
+  if (mermaid) return renderMermaid(inspection, {counts: mermaid === 'counts'});
   return renderText(inspection, null, {sql: sql ?? false});
 };
 

@@ -1,5 +1,6 @@
 import type {StageStats} from '../flow/stage.ts';
 import type {DaemonInspection} from './inspection.ts';
+import {byPlace} from './topology.ts';
 
 /** A stage over the time between two inspections, or since the start where there is only one. */
 export interface StageFlow extends StageStats {
@@ -31,7 +32,7 @@ export const lanesOf = (now: DaemonInspection, before: DaemonInspection | null):
   ): Lane => {
     const chains = new Map<string, StageFlow[]>();
     const earlier = new Map(old?.map(stage => [stage.name, stage]));
-    for (const stage of stages) {
+    for (const stage of byPlace(stages)) {
       const flow = flowOf(stage, earlier.get(stage.name), ms, now.atMs);
       const chain = chains.get(flow.chain);
       if (chain) chain.push(flow);

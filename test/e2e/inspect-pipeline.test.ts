@@ -2,8 +2,9 @@ import {spawn} from 'node:child_process';
 import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {type Browser, chromium, type Page} from 'playwright-core';
+import type {Browser, Page} from 'playwright-core';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {hasBrowser, launchBrowser} from '../helpers/browser.ts';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {type StockClient, stockClient} from '../helpers/stock-client.ts';
@@ -11,7 +12,6 @@ import {until} from '../helpers/until.ts';
 import {deployAnyone} from './permissions.ts';
 import {ddl, schema, zql} from './schema.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
 const PASSWORD = 'look-at-me';
 
 let db: TestDatabase;
@@ -75,9 +75,14 @@ describe('once', () => {
   test('JSON and Mermaid', async () => {
     const json = await inspect('--password', PASSWORD, '--json');
     expect(JSON.parse(json.out)).toMatchObject({replicator: {state: 'streaming'}, workers: [{index: 0}]});
+    const counted = await inspect('--password', PASSWORD, '--mermaid', 'counts');
+    expect(counted.out).toMatch(/r_replication_apply\["apply<br\/>[1-9]/);
+    expect(counted.out).toMatch(/ label<br\/>1 rows, 1 subscribers"\]\)/);
+  });
+
+  test('the picture in the README is the one of a server that was just started', async () => {
     const {out} = await inspect('--password', PASSWORD, '--mermaid');
-    expect(out).toMatch(/^flowchart LR\n/);
-    expect(out).toContain('replication.apply');
+    expect(readFileSync('README.md', 'utf8')).toContain(`\`\`\`mermaid\n${out}\`\`\``);
   });
 
   test('a missing password and a server that is not there are told', async () => {
@@ -147,13 +152,10 @@ test.skipIf(!existsSync('/usr/bin/script'))(
   },
 );
 
-describe.skipIf(!existsSync(CHROMIUM))('the page', () => {
+describe.skipIf(!hasBrowser)('the page', () => {
   let browser: Browser;
   beforeAll(async () => {
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking'],
-    });
+    browser = await launchBrowser();
   });
   afterAll(() => browser?.close());
 
@@ -174,16 +176,44 @@ describe.skipIf(!existsSync(CHROMIUM))('the page', () => {
     expect(await inspect('--password', PASSWORD, '--html', file)).toMatchObject({code: 0});
     expect(readFileSync(file, 'utf8')).not.toContain(PASSWORD);
     const {page, errors} = await open(`file://${file}`);
+    const focused = () => page.locator(':focus').getAttribute('data-key');
     await page.getByRole('button', {name: /^decode/}).focus();
     await page.keyboard.press('ArrowRight');
+    expect(await focused()).toBe('replicator/replication.batch');
     await page.keyboard.press('Enter');
     await page.getByText('replicator · replication.batch').waitFor();
-    expect(await page.locator(':focus').getAttribute('data-key')).toBe('replicator/replication.batch');
+    expect(await page.locator('.stage[aria-pressed=true]').getAttribute('data-key')).toBe(await focused());
+    // In the picture as it lies: down to the copy, on to the worker, along to the writes, which run leftwards.
+    const walk = [];
+    for (const key of 'Down Down Right Right Right Right Right Down Left Up'.split(' ')) {
+      await page.keyboard.press(`Arrow${key}`);
+      walk.push((await focused())?.split('.')[1]);
+    }
+    expect(walk).toEqual([
+      'index',
+      'deliver',
+      'gather',
+      'prepare',
+      'fold',
+      'commit',
+      'poke',
+      'limit',
+      'execute',
+      'commit',
+    ]);
+    await page.keyboard.press('Space');
+    await page.getByText('sync-worker-0 · client-group.commit').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByText('Choose a stage').waitFor();
     await page.getByText('was not rebuilt since the start').waitFor();
-    const graph = page.locator('summary', {hasText: 'label'});
+    const graph = page.locator('summary', {hasText: 'label order by name limit 10'});
     await graph.focus();
     await page.keyboard.press('Enter');
-    await page.getByText('take 10').waitFor();
+    await page.locator('.operators').getByText('take 10', {exact: true}).waitFor();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.locator('.plan').first().waitFor();
     await page.getByRole('button', {name: /light and dark/}).click();
     expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark');
     expect(errors).toEqual([]);

@@ -28,12 +28,13 @@ export const faultsView = (
     ),
   );
   return [
-    standing.length ? h('ul', {class: 'faults'}, ...standing) : h('p', {class: 'hint'}, 'Nothing is wrong.'),
+    standing.length ? h('ul', {class: 'faults'}, ...standing) : h('p', {class: 'well'}, 'Nothing is wrong.'),
     ...(past.length
       ? [
           h(
             'details',
             {
+              class: 'inner',
               open: open.has(PAST),
               toggle: event => toggle(PAST, (event.currentTarget as HTMLDetailsElement).open),
             },

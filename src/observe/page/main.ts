@@ -1,10 +1,13 @@
-import {lanesOf} from '../flow.ts';
+import {type Lane, lanesOf} from '../flow.ts';
 import type {DaemonInspection} from '../inspection.ts';
 import {durationText} from '../units.ts';
-import {chainView, detailView, type History, remember} from './chain.ts';
+import {detailView} from './detail.ts';
 import {byId, replace} from './dom.ts';
 import {faultsView} from './faults.ts';
+import {History} from './history.ts';
+import {Picture} from './picture.ts';
 import {graphsView, groupsView, processesView, resetsView} from './tables.ts';
+import {vitalsOf, vitalsView} from './vitals.ts';
 
 /** What the page starts with: one inspection and the one before it, and whether more can be fetched from `./data`. */
 interface Start {
@@ -19,15 +22,18 @@ let chosen: string | null = null;
 let paused = false;
 /** Details that stay open when they are drawn anew. */
 const opened = new Set<string>();
-const history: History = new Map();
+const history = new History();
 
 const draw = (): void => {
   const lanes = lanesOf(now, before);
   byId('version').textContent = now.serverVersion;
   byId('summary').textContent = `task ${now.taskID} · up ${durationText(now.atMs - now.startedAtMs)}`;
   replace(byId('faults'), ...faultsView(now, opened, toggle));
-  replace(byId('chain'), ...chainView(now, lanes, history, chosen, choose));
+  replace(byId('vitals'), ...vitalsView(vitalsOf(now, before, lanes), history));
+  picture.show(now, lanes, chosen);
   replace(byId('detail'), ...detailView(lanes, chosen));
+  // Whoever is about to copy something keeps what is marked.
+  if (byId('tables').contains(getSelection()?.anchorNode ?? null) && !getSelection()?.isCollapsed) return;
   replace(byId('resets'), ...resetsView(now));
   replace(byId('graphs'), ...graphsView(now, opened, toggle));
   replace(byId('groups'), ...groupsView(now));
@@ -35,8 +41,11 @@ const draw = (): void => {
 };
 
 const toggle = (key: string, isOpen: boolean): void => {
+  if (isOpen === opened.has(key)) return;
   if (isOpen) opened.add(key);
   else opened.delete(key);
+  // What is closed is not drawn.
+  draw();
 };
 
 const choose = (key: string): void => {
@@ -44,10 +53,21 @@ const choose = (key: string): void => {
   draw();
 };
 
+const picture = new Picture(byId('chain'), history, choose);
+
+const remember = (lanes: readonly Lane[]): void => {
+  for (const {process, chains} of lanes)
+    for (const {stages} of chains)
+      for (const stage of stages) history.add(`${process}/${stage.name}`, stage.inPerSecond);
+  for (const {name, level} of vitalsOf(now, before, lanes))
+    if (level !== null) history.add(`vital/${name}`, level);
+};
+
 const pulse = (text: string, state: 'live' | 'still' | 'lost'): void => {
   const element = byId('pulse');
   if (element.textContent !== text) element.textContent = text;
   element.dataset['state'] = state;
+  document.documentElement.dataset['state'] = state;
 };
 
 const poll = async (): Promise<void> => {
@@ -57,7 +77,9 @@ const poll = async (): Promise<void> => {
       if (!response.ok) throw new Error(await response.text());
       before = now;
       now = (await response.json()) as DaemonInspection;
-      remember(history, lanesOf(now, before));
+      // A server that was started again counts from zero.
+      if (before.startedAtMs !== now.startedAtMs) before = null;
+      remember(lanesOf(now, before));
       draw();
       pulse('live', 'live');
     } catch (error) {
@@ -66,32 +88,31 @@ const poll = async (): Promise<void> => {
   setTimeout(() => void poll(), 1000);
 };
 
-/** Arrow keys walk through the stages in reading order, as in a toolbar. */
-document.addEventListener('keydown', event => {
-  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
-  const stages = [...document.querySelectorAll<HTMLElement>('.stage')];
-  const at = stages.indexOf(document.activeElement as HTMLElement);
-  if (!step || at < 0) return;
-  event.preventDefault();
-  stages[(at + step + stages.length) % stages.length]?.focus();
-});
-
-byId('theme').addEventListener('click', () => {
+const switchTheme = (): void => {
   const root = document.documentElement;
   const dark = root.dataset['theme']
     ? root.dataset['theme'] === 'dark'
     : matchMedia('(prefers-color-scheme: dark)').matches;
   root.dataset['theme'] = dark ? 'light' : 'dark';
-});
+};
 
 const pause = byId('pause');
-pause.addEventListener('click', () => {
+const switchPause = (): void => {
   paused = !paused;
   pause.textContent = paused ? 'Go on' : 'Pause';
   pulse(paused ? 'paused' : 'live', paused ? 'still' : 'live');
+};
+
+byId('theme').addEventListener('click', switchTheme);
+pause.addEventListener('click', switchPause);
+document.addEventListener('keydown', event => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === 't') switchTheme();
+  else if (event.key === 'p' && start.live) switchPause();
+  else if (event.key === 'Escape' && chosen) choose(chosen);
 });
 
-remember(history, lanesOf(now, before));
+remember(lanesOf(now, before));
 draw();
 if (start.live) {
   pause.hidden = false;

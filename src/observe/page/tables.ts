@@ -1,6 +1,8 @@
 import type {DaemonInspection, GraphInspection} from '../inspection.ts';
 import {bytesText, countText, durationText, percentText} from '../units.ts';
 import {h} from './dom.ts';
+import {operatorsPicture} from './operators.ts';
+import {queryLine} from './query-line.ts';
 
 const SHOWN = 100;
 
@@ -8,7 +10,7 @@ const SHOWN = 100;
 export const graphsView = (
   {workers}: DaemonInspection,
   open: ReadonlySet<string>,
-  toggle: (key: string, isOpen: boolean) => void,
+  toggle: Toggle,
 ): HTMLElement[] => {
   const all = workers.flatMap(({index, graphs}) =>
     graphs.map(graph => ({key: `${index}/${graph.id}`, graph})),
@@ -20,6 +22,7 @@ export const graphsView = (
       h(
         'details',
         {
+          class: graph.subscribers ? 'graph' : 'graph lone',
           open: open.has(key),
           toggle: event => toggle(key, (event.currentTarget as HTMLDetailsElement).open),
         },
@@ -27,9 +30,13 @@ export const graphsView = (
           'summary',
           {'data-key': key},
           h('b', {}, graph.id),
-          h('code', {}, graph.ast.table),
+          h('code', {title: queryLine(graph.ast)}, queryLine(graph.ast)),
           h('span', {}, `${countText(graph.rows)} rows`),
-          h('span', {}, `${countText(graph.subscribers)} subscribers`),
+          h(
+            'span',
+            {},
+            `${countText(graph.subscribers)} ${graph.subscribers === 1 ? 'subscriber' : 'subscribers'}`,
+          ),
           h('span', {}, `hydrated in ${durationText(graph.hydrationMs)}`),
           h(
             'span',
@@ -37,7 +44,7 @@ export const graphsView = (
             `${countText(graph.advances)} steps${graph.advances ? `, ${durationText(graph.advanceMs / graph.advances)} each` : ''}`,
           ),
         ),
-        ...operatorTree(graph),
+        ...(open.has(key) ? graphParts(key, graph, open, toggle) : []),
       ),
     ),
     ...(all.length > SHOWN
@@ -48,28 +55,55 @@ export const graphsView = (
 
 const cost = ({hydrationMs, advanceMs}: GraphInspection): number => hydrationMs + advanceMs;
 
-const operatorTree = (graph: GraphInspection): HTMLElement[] => [
+type Toggle = (key: string, isOpen: boolean) => void;
+
+const graphParts = (
+  key: string,
+  graph: GraphInspection,
+  open: ReadonlySet<string>,
+  toggle: Toggle,
+): HTMLElement[] => [
+  h('div', {class: 'scroll', tabindex: '0'}, operatorsPicture(graph.operators)),
+  ...graph.missingIndexes.map(statement => h('p', {class: 'hint'}, `Missing upstream: ${statement};`)),
+  foldable(`${key}/sql`, 'SQL and plans', open, toggle, sqlList(graph)),
+  foldable(`${key}/ast`, 'AST', open, toggle, h('pre', {class: 'ast'}, JSON.stringify(graph.ast, null, 1))),
+];
+
+/** A part that can be opened; `open` remembers it over the next inspections. */
+const foldable = (
+  key: string,
+  title: string,
+  open: ReadonlySet<string>,
+  toggle: Toggle,
+  ...children: HTMLElement[]
+): HTMLElement =>
+  h(
+    'details',
+    {
+      class: 'inner',
+      open: open.has(key),
+      toggle: event => toggle(key, (event.currentTarget as HTMLDetailsElement).open),
+    },
+    h('summary', {'data-key': key}, title),
+    ...children,
+  );
+
+const sqlList = (graph: GraphInspection): HTMLElement =>
   h(
     'ol',
     {class: 'tree'},
-    ...graph.operators.map(operator =>
-      h(
-        'li',
-        {style: `--depth:${operator.depth}`},
-        h('b', {}, operator.operator),
+    ...graph.operators
+      .filter(({sql}) => sql)
+      .map(operator =>
         h(
-          'span',
-          {},
-          `${countText(operator.rows)} rows${operator.keys ? ` · ${countText(operator.keys)} keys` : ''}`,
+          'li',
+          {style: `--depth:${operator.depth}`},
+          h('b', {}, operator.operator),
+          h('pre', {}, operator.sql),
+          operator.plan !== null && h('pre', {class: 'plan'}, operator.plan.join('\n')),
         ),
-        operator.sql !== null && h('pre', {}, operator.sql),
-        operator.plan !== null && h('pre', {}, operator.plan.join('\n')),
       ),
-    ),
-  ),
-  ...graph.missingIndexes.map(statement => h('p', {class: 'hint'}, `Missing upstream: ${statement};`)),
-  h('pre', {class: 'ast'}, JSON.stringify(graph.ast, null, 1)),
-];
+  );
 
 export const groupsView = ({workers}: DaemonInspection): HTMLElement[] => {
   const groups = workers.flatMap(worker => worker.groups);

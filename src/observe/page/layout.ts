@@ -1,0 +1,361 @@
+import type {Lane, StageFlow} from '../flow.ts';
+
+export interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A stage's place; `key` is its process and name. */
+export interface PlacedStage extends Box {
+  readonly key: string;
+  readonly process: string;
+  /** A pill instead of a card: for what runs beside the way from the slot to the poke. */
+  readonly small: boolean;
+}
+
+export interface PlacedStore extends Box {
+  readonly store: 'postgres' | 'replica' | 'change-log' | 'view-records' | 'clients';
+  readonly title: string;
+}
+
+export interface PlacedWire {
+  /** SVG paths: the line, and the head at its end. */
+  readonly d: string;
+  readonly head: string;
+  /** The stage whose rate it has, and which of its two. */
+  readonly key: string;
+  readonly side: 'in' | 'out';
+}
+
+export interface Layout {
+  readonly height: number;
+  readonly lanes: readonly (Box & {readonly process: string})[];
+  readonly stages: readonly PlacedStage[];
+  readonly stores: readonly PlacedStore[];
+  readonly wires: readonly PlacedWire[];
+}
+
+/** Width of the picture in its own units; it is scaled to the window. */
+export const WIDTH = 1340;
+
+const CARD = {width: 124, height: 88} as const;
+const PILL = {width: 124, height: 40} as const;
+const STORE_HEIGHT = 50;
+const COLUMNS = 7;
+const PITCH = 148;
+const FIRST = 164;
+/** Between PostgreSQL and the lanes: where lines go down. */
+const BUS = 138;
+const END_WIDTH = 108;
+const CLIENTS = WIDTH - 20 - END_WIDTH;
+
+const column = (i: number): number => FIRST + i * PITCH;
+
+/**
+ * Where everything of the picture stands: PostgreSQL at the left and the clients at the right over the whole height, a lane
+ * for the replicator, below it what is stored, then a lane for each worker, in which writes go back from right to left.
+ */
+export const layoutOf = (lanes: readonly Lane[]): Layout => {
+  const builder = new Builder();
+  const replicator = lanes.find(({process}) => process === 'replicator');
+  let y = 16;
+  if (replicator) y = builder.replicator(replicator, y);
+  y = builder.stores(y + 22);
+  const firstWorker = y + 34;
+  let bottom = y;
+  for (const lane of lanes) if (lane !== replicator) bottom = builder.worker(lane, bottom + 34) - 12;
+  return builder.finish(firstWorker, bottom + 12);
+};
+
+class Builder {
+  readonly #lanes: Layout['lanes'][number][] = [];
+  readonly #stages: PlacedStage[] = [];
+  readonly #stores: PlacedStore[] = [];
+  readonly #wires: PlacedWire[] = [];
+
+  replicator(lane: Lane, top: number): number {
+    const {process} = lane;
+    const main = this.#row(lane, 'replication', top + 60, i => column(i));
+    const copying = this.#row(lane, 'initial-sync', top + 60 + CARD.height + 26, i => column(i), PILL);
+    const bottom = copying.length ? copying[0]!.y + PILL.height + 18 : top + 60 + CARD.height + 18;
+    this.#lanes.push({process, x: 148, y: top, width: column(COLUMNS) - 148 - 8, height: bottom - top});
+    this.#chain(main);
+    this.#chain(copying);
+    for (const first of [main[0], copying[0]])
+      if (first)
+        this.#wire(
+          [
+            [128, middle(first)],
+            [first.x, middle(first)],
+          ],
+          first.key,
+          'in',
+        );
+    const ack = named(main, 'replication.ack');
+    if (ack) {
+      const over = ack.y - 18;
+      this.#wire(
+        [
+          [center(ack), ack.y],
+          [center(ack), over],
+          [128, over],
+        ],
+        ack.key,
+        'out',
+      );
+    }
+    return bottom;
+  }
+
+  stores(y: number): number {
+    const placed = [
+      ['replica', 'replica', 3],
+      ['change-log', 'change log', 4],
+      ['view-records', 'view records', 5],
+    ] as const;
+    for (const [store, title, at] of placed)
+      this.#stores.push({store, title, x: column(at), y, width: CARD.width, height: STORE_HEIGHT});
+    this.#into('replication.apply', 'replica');
+    this.#into('replication.tee', 'change-log');
+    const index = named(this.#stages, 'initial-sync.index');
+    const replica = this.#store('replica');
+    if (index)
+      this.#wire(
+        [
+          [index.x + index.width, middle(index)],
+          [replica.x + 24, middle(index)],
+          [replica.x + 24, replica.y],
+        ],
+        index.key,
+        'out',
+      );
+    return y + STORE_HEIGHT;
+  }
+
+  worker(lane: Lane, top: number): number {
+    const {process} = lane;
+    const y = top + 46;
+    const query = this.#row(lane, 'query', y, i => column(i));
+    const group = this.#row(lane, 'client-group', y, i => column(query.length + i));
+    const back = y + CARD.height + 30;
+    // Writes come from the clients, so this row runs from right to left.
+    const writes = this.#row(lane, 'mutations', back, i => column(COLUMNS - 1 - i));
+    this.#chain([...query, ...group]);
+    this.#chain(writes);
+    const known = new Set([...query, ...group, ...writes].map(({key}) => key));
+    const room = COLUMNS - Math.max(writes.length, 3);
+    const rest = lane.chains.flatMap(({stages}) => stages).filter(s => !known.has(`${process}/${s.name}`));
+    rest.forEach((stage, i) => {
+      this.#put(process, stage, {
+        x: column(i % room),
+        y: back + Math.floor(i / room) * (PILL.height + 10),
+        ...PILL,
+      });
+    });
+    const lines = Math.ceil(rest.length / room);
+    const bottom = Math.max(back + CARD.height, back + lines * (PILL.height + 10)) + 32;
+    this.#lanes.push({process, x: 148, y: top, width: column(COLUMNS) - 148 - 8, height: bottom - top});
+    const replica = this.#store('replica');
+    const first = query[0];
+    if (first) {
+      const under = replica.y + replica.height + 16;
+      this.#wire(
+        [
+          [center(replica), replica.y + replica.height],
+          [center(replica), under],
+          [BUS, under],
+          [BUS, middle(first)],
+          [first.x, middle(first)],
+        ],
+        first.key,
+        'in',
+      );
+    }
+    const commit = named(group, 'client-group.commit');
+    if (commit) {
+      const records = this.#store('view-records');
+      const beside = column(5) + CARD.width + 12;
+      this.#wire(
+        commit.x === records.x && this.#lanes.filter(({process: p}) => p !== 'replicator').length === 1
+          ? [
+              [center(commit), commit.y],
+              [center(commit), records.y + records.height],
+            ]
+          : [
+              [center(commit), commit.y],
+              [center(commit), commit.y - 12],
+              [beside, commit.y - 12],
+              [beside, middle(records)],
+              [records.x + records.width, middle(records)],
+            ],
+        commit.key,
+        'out',
+      );
+    }
+    const poke = named(group, 'client-group.poke');
+    if (poke)
+      this.#wire(
+        [
+          [poke.x + poke.width, middle(poke)],
+          [CLIENTS, middle(poke)],
+        ],
+        poke.key,
+        'out',
+      );
+    const limit = named(writes, 'mutations.limit');
+    if (limit)
+      this.#wire(
+        [
+          [CLIENTS, middle(limit)],
+          [limit.x + limit.width, middle(limit)],
+        ],
+        limit.key,
+        'in',
+      );
+    const execute = named(writes, 'mutations.execute');
+    if (execute) {
+      const under = bottom - 14;
+      this.#wire(
+        [
+          [center(execute), execute.y + execute.height],
+          [center(execute), under],
+          [128, under],
+        ],
+        execute.key,
+        'out',
+      );
+    }
+    const answer = named(writes, 'mutations.answer');
+    if (answer)
+      this.#wire(
+        [
+          [center(answer), answer.y],
+          [center(answer), answer.y - 15],
+          [CLIENTS, answer.y - 15],
+        ],
+        answer.key,
+        'out',
+      );
+    return bottom;
+  }
+
+  finish(firstWorker: number, bottom: number): Layout {
+    this.#stores.push({
+      store: 'postgres',
+      title: 'PostgreSQL',
+      x: 20,
+      y: 16,
+      width: END_WIDTH,
+      height: bottom - 28,
+    });
+    if (this.#lanes.some(({process}) => process !== 'replicator'))
+      this.#stores.push({
+        store: 'clients',
+        title: 'clients',
+        x: CLIENTS,
+        y: firstWorker,
+        width: END_WIDTH,
+        height: bottom - 12 - firstWorker,
+      });
+    return {
+      height: bottom + 4,
+      lanes: this.#lanes,
+      stages: this.#stages,
+      stores: this.#stores,
+      wires: this.#wires,
+    };
+  }
+
+  #row(
+    {process, chains}: Lane,
+    chain: string,
+    y: number,
+    x: (i: number) => number,
+    size: {readonly width: number; readonly height: number} = CARD,
+  ): PlacedStage[] {
+    const stages = chains.find(({name}) => name === chain)?.stages ?? [];
+    return stages.map((stage, i) => this.#put(process, stage, {x: x(i), y, ...size}));
+  }
+
+  #put(process: string, stage: StageFlow, box: Box): PlacedStage {
+    const placed = {...box, key: `${process}/${stage.name}`, process, small: box.height === PILL.height};
+    this.#stages.push(placed);
+    return placed;
+  }
+
+  /** Arrows from each to the next, whichever way the row runs. */
+  #chain(stages: readonly PlacedStage[]): void {
+    for (const [i, to] of stages.entries()) {
+      const from = stages[i - 1];
+      if (!from) continue;
+      const leftwards = to.x < from.x;
+      this.#wire(
+        [
+          [leftwards ? from.x : from.x + from.width, middle(from)],
+          [leftwards ? to.x + to.width : to.x, middle(to)],
+        ],
+        to.key,
+        'in',
+      );
+    }
+  }
+
+  #into(stage: string, store: PlacedStore['store']): void {
+    const from = named(this.#stages, stage);
+    if (from)
+      this.#wire(
+        [
+          [center(from), from.y + from.height],
+          [center(from), this.#store(store).y],
+        ],
+        from.key,
+        'out',
+      );
+  }
+
+  #store(store: PlacedStore['store']): PlacedStore {
+    const found = this.#stores.find(placed => placed.store === store);
+    if (!found) throw new Error(`${store} has no place`);
+    return found;
+  }
+
+  #wire(points: readonly (readonly [number, number])[], key: string, side: 'in' | 'out'): void {
+    this.#wires.push({d: rounded(points), head: headOf(points), key, side});
+  }
+}
+
+const middle = ({y, height}: Box): number => y + height / 2;
+const center = ({x, width}: Box): number => x + width / 2;
+const named = (stages: readonly PlacedStage[], name: string): PlacedStage | undefined =>
+  stages.find(({key}) => key.endsWith(`/${name}`));
+
+/** A triangle whose point is the last one. */
+const headOf = (points: readonly (readonly [number, number])[]): string => {
+  const [x, y] = points.at(-1) ?? [0, 0];
+  const [fx, fy] = points.at(-2) ?? [0, 0];
+  const [dx, dy] = [Math.sign(x - fx), Math.sign(y - fy)];
+  return `M${x} ${y}l${-8 * dx - 4 * dy} ${-8 * dy - 4 * dx}l${8 * dy} ${8 * dx}z`;
+};
+
+const RADIUS = 9;
+
+/** A line through the points, all at right angles, with round corners. */
+const rounded = (points: readonly (readonly [number, number])[]): string =>
+  points
+    .map(([x, y], i) => {
+      const before = points[i - 1];
+      const after = points[i + 1];
+      if (!before) return `M${x} ${y}`;
+      if (!after) return `L${x} ${y}`;
+      const [ax, ay] = toward([x, y], before);
+      const [bx, by] = toward([x, y], after);
+      return `L${ax} ${ay}Q${x} ${y} ${bx} ${by}`;
+    })
+    .join('');
+
+const toward = ([x, y]: readonly [number, number], [tx, ty]: readonly [number, number]): [number, number] => [
+  x + Math.sign(tx - x) * Math.min(RADIUS, Math.abs(tx - x) / 2),
+  y + Math.sign(ty - y) * Math.min(RADIUS, Math.abs(ty - y) / 2),
+];
