@@ -1,14 +1,18 @@
+import {join} from 'node:path';
 import type {Database} from 'better-sqlite3';
 import type {Observable} from 'rxjs';
 import {drain} from '../src/flow/drain.ts';
 import {StageBoard, stages} from '../src/flow/stage.ts';
 import type {Version} from '../src/pg/lsn.ts';
 import {RecordedCatalog} from '../src/replay/aside-lines.ts';
+import {asidesOf} from '../src/replay/first-replica.ts';
+import {type Fixture, WAL_FILE, type WalCase} from '../src/replay/fixture.ts';
 import {type ReplayedBatch, toLogEntries} from '../src/replay/log-lines.ts';
 import {type RecordingOptions, readRecording} from '../src/replay/recording.ts';
 import {withAsides} from '../src/replay/with-asides.ts';
 import {BackfillJobs} from '../src/replica/backfill-jobs.ts';
 import {loadSchema} from '../src/replica/stored-schema.ts';
+import {readReplicaState} from '../src/replica/sync-context.ts';
 import {SchemaTracker} from '../src/replication/schema-tracker.ts';
 import {SideChannel} from '../src/replication/side-channel.ts';
 import {applyWal} from './apply-wal.ts';
@@ -69,4 +73,23 @@ export const replay = (deps: ReplayDeps): Observable<ReplayedBatch> => {
     }),
     stage('entries', toLogEntries(), {bytesOf: batch => batch.bytes}),
   );
+};
+
+/** A `wal` fixture, replayed into the replica that `firstReplica` made of it. @throws FixtureUnusable, and what the chain throws. */
+export const replayFixture = (
+  {dir, case: {partBytes}}: Fixture<WalCase>,
+  db: Database,
+  {board, ...options}: RecordingOptions & Pick<ReplayDeps, 'board' | 'beforeGroup'> = {},
+): Observable<ReplayedBatch> => {
+  const {beforeGroup, ...reading} = options;
+  return replay({
+    db,
+    watermark: readReplicaState(db).stateVersion,
+    recording: join(dir, WAL_FILE),
+    asides: asidesOf(dir),
+    options: reading,
+    partBytes,
+    ...(board ? {board} : {}),
+    ...(beforeGroup ? {beforeGroup} : {}),
+  });
 };

@@ -1,6 +1,9 @@
-// Bundles the entry points into dist/. Run by `prepare`, so that `npm ci` leaves ready bins.
+// Bundles the entry points into dist/. Run by `prepare`, so that `npm ci` leaves ready bins. With --if-stale only if a source
+// is younger than the bundles: npx in a clone runs `prepare` too, and must not take them away from a server that runs.
 import {execFileSync} from 'node:child_process';
-import {chmod, rm} from 'node:fs/promises';
+import {existsSync, readdirSync, statSync} from 'node:fs';
+import {chmod, rm, utimes, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
 import {build} from 'esbuild';
 import {buildPage, buildSite} from './build-pages.mjs';
 
@@ -15,6 +18,19 @@ const entryPoints = {
   index: 'src/index.ts',
 };
 
+const STAMP = 'dist/.built';
+const SOURCES = ['src', 'pipelines', 'fixtures/demo-page', 'package.json', 'package-lock.json'];
+
+const changedAt = path => {
+  const stats = statSync(path, {throwIfNoEntry: false});
+  if (!stats) return 0;
+  if (!stats.isDirectory()) return stats.mtimeMs;
+  return readdirSync(path).reduce((newest, name) => Math.max(newest, changedAt(join(path, name))), 0);
+};
+
+const startedAt = new Date();
+if (process.argv.includes('--if-stale') && existsSync(STAMP))
+  if (Math.max(...SOURCES.map(changedAt)) < statSync(STAMP).mtimeMs) process.exit(0);
 if (process.argv.includes('--clean')) await rm('dist', {recursive: true, force: true});
 await build({
   entryPoints,
@@ -52,3 +68,6 @@ execFileSync(
   {stdio: 'inherit'},
 );
 for (const bin of ['zerostream', 'inspect-pipeline', 'fixture-replay']) await chmod(`dist/${bin}.js`, 0o755);
+// As old as what was read: a source that changed meanwhile is younger.
+await writeFile(STAMP, '');
+await utimes(STAMP, startedAt, startedAt);

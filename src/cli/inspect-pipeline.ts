@@ -30,8 +30,6 @@ Examples:
   inspect-pipeline --ast query.json --replica zero.db
                                             how one query is answered: rows read, plans, missing indexes; no server needed`;
 
-const DEFAULT_PORT = 4850;
-
 /** `inspect-pipeline`: what a running server does, stage by stage and query by query. @returns the exit code. */
 export const runInspectPipeline = async (argv: readonly string[]): Promise<number> => {
   const command = new Command('inspect-pipeline')
@@ -50,7 +48,11 @@ export const runInspectPipeline = async (argv: readonly string[]): Promise<numbe
       ).choices(['counts']),
     )
     .option('--html <file>', 'the picture as one self-contained page')
-    .option('--serve [port]', `the page, live, on a port of this machine (${DEFAULT_PORT})`, portNumber)
+    .option(
+      '--serve [port]',
+      'the page, live, on a port of this machine (the first free one from 4850 on)',
+      portNumber,
+    )
     .option('--ast <file>', 'explain one query (its AST as JSON, - for standard input) against --replica')
     .option('--replica <file>', "a server's replica file, or a copy of one")
     .addHelpText('after', EXAMPLES)
@@ -65,7 +67,7 @@ export const runInspectPipeline = async (argv: readonly string[]): Promise<numbe
   try {
     if (options.ast !== undefined || options.replica !== undefined) return await explain(options);
     if (options.serve !== undefined)
-      return await serveInspector(options, options.serve === true ? DEFAULT_PORT : options.serve);
+      return await serveInspector(options, options.serve === true ? null : options.serve);
     if (options.watch) return await watchInspector(options, {sql: options.sql ?? false});
     if (options.html !== undefined) {
       await writeFile(options.html, renderHtml({...(await twoInspections(options)), live: false}));

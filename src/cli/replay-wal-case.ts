@@ -1,11 +1,11 @@
 import {statSync} from 'node:fs';
 import {join} from 'node:path';
 import {Subject, takeUntil, tap} from 'rxjs';
-import {replay} from '../../pipelines/replay.ts';
+import {type replay, replayFixture} from '../../pipelines/replay.ts';
 import {DaemonError} from '../errors.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
 import {dumpReplica} from '../replay/dump-replica.ts';
-import {asidesOf, firstReplica} from '../replay/first-replica.ts';
+import {firstReplica} from '../replay/first-replica.ts';
 import {type Fixture, WAL_FILE, type WalCase} from '../replay/fixture.ts';
 import {LineWriter} from '../replay/lines.ts';
 import {logLine, type ReplayedTransaction} from '../replay/log-lines.ts';
@@ -13,7 +13,6 @@ import {type Outcome, settle} from '../replay/settle.ts';
 import {Stepper, type Terminal} from '../replay/stepper.ts';
 import {WorkFolder} from '../replay/work-folder.ts';
 import {deleteReplica} from '../replica/open.ts';
-import {readReplicaState} from '../replica/sync-context.ts';
 
 export interface WalCaseOptions {
   readonly bless: boolean;
@@ -49,13 +48,9 @@ export const replayWalCase = async (fixture: Fixture<WalCase>, options: WalCaseO
     try {
       using log = new LineWriter(outputs.log);
       const fault = await run(
-        replay({
-          db,
-          watermark: readReplicaState(db).stateVersion,
-          recording: join(dir, WAL_FILE),
-          asides: asidesOf(dir),
-          options: {until: options.until, perTransaction: stepper !== null},
-          partBytes: fixture.case.partBytes,
+        replayFixture(fixture, db, {
+          until: options.until,
+          perTransaction: stepper !== null,
           ...(stepper ? {beforeGroup: () => stepper.next()} : {}),
         }).pipe(
           tap(batch => {

@@ -59,5 +59,6 @@ export const DEMO_INDEXES = `
 `;
 
 /** The statement that the page shows and, at the press of a button, runs: about five rows, so that something moves. */
-export const DEMO_EXAMPLE = `UPDATE issue SET priority = 1, updated = now()
+export const DEMO_EXAMPLE = `UPDATE issue
+SET priority = 1, updated = now()
 WHERE random() < 0.002;`;

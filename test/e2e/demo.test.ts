@@ -165,14 +165,22 @@ describe.skipIf(!hasBrowser)('the demonstration in a browser', {timeout: 120_000
   test('the inspector shows how the changes flow', async () => {
     const inspector = await startInspector(dev.port);
     const load = writeSteadily(psql);
+    await left.locator('.row').first().click();
     try {
       for (const colorScheme of ['light', 'dark'] as const) {
-        const page = await browser.newPage({colorScheme, viewport: {width: 1400, height: 1120}});
+        const page = await browser.newPage({colorScheme, viewport: {width: 1400, height: 1180}});
         await page.goto(inspector.url);
         await page.locator('.wire.flowing').nth(5).waitFor({state: 'attached'});
         await page.getByText(/commit → poke/).waitFor();
         // Curves need some seconds until they are any.
-        if (takesScreenshots) await page.waitForTimeout(25_000);
+        for (let second = 0; takesScreenshots && second < 25; second++) {
+          await left
+            .getByRole('group', {name: 'Status'})
+            .getByRole('button')
+            .nth(second % 3)
+            .click();
+          await page.waitForTimeout(1000);
+        }
         await page.locator('#graphs summary').first().click();
         await page.locator('.operators').waitFor();
         expect(await isTooWide(page)).toBe(false);

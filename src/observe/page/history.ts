@@ -1,5 +1,5 @@
 /** How many values a little curve shows. */
-const POINTS = 60;
+const POINTS = 40;
 
 /** The last values of anything that has a name: the little curves. */
 export class History {
