@@ -21,8 +21,8 @@ export const cvrStatements = (shard: string) => {
   return {
     /**
      * Writes updates whose record is still what they were made from, each checked on its own; one statement is one
-     * transaction. $1: JSON array of updates; $2…$6: sets of rows, the set's number and the columns of each row, where an
-     * update names its sets. Returns a line per update: `accepted`, and if it was not, the version found and whether a
+     * transaction. $1: JSON array of updates, which name their sets of rows by number, from 1; $2…$5: the columns of the
+     * sets, $6 and $7: what stands between two rows and two sets (`rowTexts`). Returns a line per update: `accepted`, and if it was not, the version found and whether a
      * newer connection took the record over.
      *
      * A new record is inserted, an old one updated; both wait for a concurrent writer and then see what it wrote, so that
@@ -35,8 +35,12 @@ export const cvrStatements = (shard: string) => {
           owner TEXT, granted FLOAT8, "clientSchema" JSONB, "profileID" TEXT,
           "newClients" JSON, "goneClients" JSON, queries JSON, desires JSON, sets INT[], journal BOOL)),
       row_sets AS MATERIALIZED (
-        SELECT s, array_agg(t) AS t, array_agg(k) AS k, array_agg(rv) AS rv, array_agg(rc) AS rc
-        FROM unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::text[]) AS x(s, t, k, rv, rc) GROUP BY s),
+        SELECT s::int AS s, string_to_array(t, $6) AS t, string_to_array(k, $6) AS k,
+          -- No text at all would be no row, and is one without a version, or without references.
+          CASE WHEN rv <> '' THEN string_to_array(rv, $6) ELSE ARRAY[''] END AS rv,
+          CASE WHEN rc <> '' THEN string_to_array(rc, $6, '') ELSE ARRAY[NULL] END AS rc
+        FROM unnest(string_to_array($2, $7), string_to_array($3, $7), string_to_array($4, $7), string_to_array($5, $7))
+          WITH ORDINALITY AS x(t, k, rv, rc, s)),
       created AS (
         INSERT INTO ${cvr}.instances ("clientGroupID", version, "lastActive", "ttlClock", "replicaVersion", owner,
           "grantedAt", "clientSchema", "profileID", deleted)

@@ -42,6 +42,10 @@ interface Folded {
   readonly deletedClients: readonly string[];
 }
 
+/** Bytes from which on a poke does not wait for the commit: for less, another system call is not worth while. */
+const LARGE_POKE = 32 * 1024;
+const isLarge = ({frames}: Poke): boolean => frames.reduce((sum, {length}) => sum + length, 0) >= LARGE_POKE;
+
 const NO_CATCH_UPS: CatchUps = new Map();
 
 /** A group without clients is kept this long for a quick reconnect. */
@@ -236,10 +240,25 @@ export class ClientGroup {
     this.#folded = {update: result?.update ?? null, version: cvr.version, pokes, settled, deletedClients};
   }
 
-  /** Step 3: durable before any client learns of it. */
+  /**
+   * Step 3: durable before any client takes it in, which it does at the end of a poke. Large ones are on their way meanwhile;
+   * if the record cannot be written, the connection ends without it (D-057).
+   */
   commit(): void | Promise<void> {
-    if (this.ended || !this.#folded?.update) return;
-    return this.#deps.store.commit(this.#folded.update);
+    const folded = this.#folded;
+    if (this.ended || !folded?.update) return;
+    // The statement leaves first.
+    if (folded.pokes.some(isLarge)) setImmediate(() => this.#sendEarly(folded));
+    return this.#deps.store.commit(folded.update);
+  }
+
+  #sendEarly(folded: Folded): void {
+    if (this.ended || this.#folded !== folded) return;
+    for (const poke of folded.pokes) {
+      if (!isLarge(poke)) continue;
+      poke.client.connection.sendFrames(poke.frames.slice(0, -1));
+      poke.begun = true;
+    }
   }
 
   /** Step 4: sends, and settles the messages. */
@@ -248,9 +267,9 @@ export class ClientGroup {
     this.#folded = null;
     if (this.ended || !folded) return;
     const {pokes, version, settled, deletedClients} = folded;
-    for (const {client, frames} of pokes) {
+    for (const {client, frames, begun} of pokes) {
       if (client.connection.closed) continue;
-      client.connection.sendFrames(frames);
+      client.connection.sendFrames(begun ? frames.slice(-1) : frames);
       client.version = version;
       client.poked = true;
     }

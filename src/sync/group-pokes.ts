@@ -11,7 +11,10 @@ export type CatchUps = ReadonlyMap<string, CatchUp>;
 
 export interface Poke {
   readonly client: Client;
-  readonly frames: readonly (string | Buffer)[];
+  /** The last one ends the poke. */
+  readonly frames: readonly Buffer[];
+  /** All but the last frame are sent. */
+  begun: boolean;
 }
 
 export interface PokeContext {
@@ -44,7 +47,7 @@ export const pokesOf = (
     const from = client.version === null ? '' : formatVersion(client.version);
     let shared = frames.get(from);
     if (shared === undefined) frames.set(from, (shared = framesFrom(client.version, context)));
-    if (shared) pokes.push({client, frames: shared});
+    if (shared) pokes.push({client, frames: shared, begun: false});
     else incomplete = true;
   }
   return {pokes, incomplete};

@@ -6,6 +6,13 @@ import type {JsonValue} from '../zql/ast.ts';
 /** Characters of row operations per `pokePart`. */
 const PART_CHARS = 1 << 20;
 
+/** One `pokePart` without its poke id: texts around row operations that are encoded already. */
+export interface PokePart {
+  readonly head: string;
+  readonly rows: Buffer | null;
+  readonly tail: string;
+}
+
 /** What one poke says; row operations are JSON text already. */
 export class PokeBody {
   readonly lastMutationIDs: Record<string, number> = {};
@@ -14,8 +21,8 @@ export class PokeBody {
   readonly mutations: MutationOp[] = [];
   readonly #clientsTable: string;
   readonly #mutationsTable: string;
-  /** Row operations joined by commas, each about a part's worth. */
-  readonly #chunks: string[] = [];
+  /** Row operations joined by commas, each about a part's worth; shared by all bodies that say the same rows. */
+  readonly #chunks: Buffer[] = [];
   #rows: string[] = [];
   #rowChars = 0;
 
@@ -36,7 +43,7 @@ export class PokeBody {
         result: JsonValue;
       };
       this.mutations.push({op: 'put', mutation: {id: {clientID, id: mutationID}, result}});
-    } else this.#row(`{"op":"put","tableName":${JSON.stringify(row.table)},"value":${row.put}}`);
+    } else this.#row(`${putOf(row.table)}${row.put}}`);
   }
 
   delete(id: RowId): void {
@@ -52,7 +59,7 @@ export class PokeBody {
     (this.desired[clientID] ??= []).push(...ops);
   }
 
-  /** Appends another body, later operations winning; its row texts are shared. */
+  /** Appends another body, later operations winning; its encoded rows are shared. */
   append(other: PokeBody): void {
     Object.assign(this.lastMutationIDs, other.lastMutationIDs);
     for (const [clientID, ops] of Object.entries(other.desired)) this.desire(clientID, ops);
@@ -63,8 +70,7 @@ export class PokeBody {
     for (const chunk of other.#chunks) this.#chunks.push(chunk);
   }
 
-  /** The `pokePart` bodies without their poke id: `,"rowsPatch":[…]}`. */
-  parts(): readonly string[] {
+  parts(): readonly PokePart[] {
     this.#seal();
     let head = '';
     if (Object.keys(this.lastMutationIDs).length)
@@ -73,10 +79,12 @@ export class PokeBody {
     if (this.got.length) head += `,"gotQueriesPatch":${JSON.stringify(this.got)}`;
     const tail = this.mutations.length ? `,"mutationsPatch":${JSON.stringify(this.mutations)}` : '';
     const last = this.#chunks.length - 1;
-    if (last < 0) return head || tail ? [`${head}${tail}}`] : [];
-    return this.#chunks.map(
-      (chunk, i) => `${i === 0 ? head : ''},"rowsPatch":[${chunk}]${i === last ? tail : ''}}`,
-    );
+    if (last < 0) return head || tail ? [{head: `${head}${tail}}]`, rows: null, tail: ''}] : [];
+    return this.#chunks.map((rows, i) => ({
+      head: `${i === 0 ? head : ''},"rowsPatch":[`,
+      rows,
+      tail: `]${i === last ? tail : ''}}]`,
+    }));
   }
 
   #row(text: string): void {
@@ -87,18 +95,33 @@ export class PokeBody {
 
   #seal(): void {
     if (this.#rows.length === 0) return;
-    this.#chunks.push(this.#rows.join());
+    this.#chunks.push(Buffer.from(this.#rows.join()));
     this.#rows = [];
     this.#rowChars = 0;
   }
 }
 
-/** All frames of one poke, in order (protocol.md §3.3–3.5). */
-export const pokeFrames = (baseCookie: string | null, cookie: string, parts: readonly string[]): string[] => {
+/** Tables are few: the beginning of a put by table. */
+const puts = new Map<string, string>();
+const putOf = (table: string): string => {
+  let text = puts.get(table);
+  if (!text) puts.set(table, (text = `{"op":"put","tableName":${JSON.stringify(table)},"value":`));
+  return text;
+};
+
+/** All frames of one poke, in order; the last one ends it (protocol.md §3.3–3.5). */
+export const pokeFrames = (
+  baseCookie: string | null,
+  cookie: string,
+  parts: readonly PokePart[],
+): Buffer[] => {
   const id = JSON.stringify(cookie);
   return [
-    `["pokeStart",{"pokeID":${id},"baseCookie":${JSON.stringify(baseCookie)}}]`,
-    ...parts.map(part => `["pokePart",{"pokeID":${id}${part}]`),
-    `["pokeEnd",{"pokeID":${id},"cookie":${id}}]`,
+    Buffer.from(`["pokeStart",{"pokeID":${id},"baseCookie":${JSON.stringify(baseCookie)}}]`),
+    ...parts.map(({head, rows, tail}) => {
+      const begin = Buffer.from(`["pokePart",{"pokeID":${id}${head}`);
+      return rows ? Buffer.concat([begin, rows, Buffer.from(tail)]) : begin;
+    }),
+    Buffer.from(`["pokeEnd",{"pokeID":${id},"cookie":${id}}]`),
   ];
 };

@@ -44,7 +44,7 @@ export class RowSet {
     const key = `${base}\0${cookie}`;
     let frames = this.#frames.get(key);
     if (!frames) {
-      frames = pokeFrames(base, cookie, this.body(shard).parts()).map(frame => Buffer.from(frame));
+      frames = pokeFrames(base, cookie, this.body(shard).parts());
       this.#frames.set(key, frames);
     }
     return frames;

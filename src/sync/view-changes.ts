@@ -57,6 +57,8 @@ export class ViewChanges implements Viewer {
     const before = this.#view;
     const after = this.#views.join(graphs, this);
     if (after === before) return;
+    // Who holds nothing gets everything, which is made once for all who do.
+    if (this.#base === 'view' && this.size === 0 && before.empty) this.#base = 'nothing';
     if (this.#base === 'view') {
       this.#spill();
       for (const [hash, graph] of [...before.graphs, ...graphs]) {

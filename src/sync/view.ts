@@ -40,11 +40,18 @@ export class Touch {
 export class View {
   readonly graphs: GraphMap;
   readonly #distinct: readonly QueryGraph[];
+  /** `"<query>":1,…` of the queries that a graph answers. */
+  readonly #counts = new Map<QueryGraph, string>();
   #whole: WeakRef<RowSet> | null = null;
 
   constructor(graphs: GraphMap) {
     this.graphs = graphs;
-    this.#distinct = [...new Set(graphs.values())];
+    for (const [hash, graph] of graphs) {
+      const known = this.#counts.get(graph);
+      const own = `${JSON.stringify(hash)}:1`;
+      this.#counts.set(graph, known ? `${known},${own}` : own);
+    }
+    this.#distinct = [...this.#counts.keys()];
   }
 
   get(id: RowId): PresentRow | undefined {
@@ -71,11 +78,17 @@ export class View {
         }
   }
 
+  /** True if no query yields a row. */
+  get empty(): boolean {
+    return this.#distinct.every(({size}) => size === 0);
+  }
+
   /** As in `rows.refCounts`; a graph holds a row once, however often its query yields it. */
   references(id: RowId): string {
-    const counts: Record<string, number> = {};
-    for (const [hash, graph] of this.graphs) if (graph.has(id)) counts[hash] = 1;
-    return JSON.stringify(counts);
+    let text = '{';
+    for (const [graph, counts] of this.#counts)
+      if (graph.has(id)) text += text.length > 1 ? `,${counts}` : counts;
+    return `${text}}`;
   }
 
   /** Takes in the diffs of one epoch, those of its own graphs. Every graph is at the end of the epoch. */

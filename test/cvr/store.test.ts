@@ -229,3 +229,34 @@ test('an unreachable database asks the clients to come back', async () => {
   expect(await refusal(catchUps.read('gone', EMPTY, EMPTY))).toMatchObject(elsewhere);
   await pool.end();
 });
+
+test('sets of one row without a version or references, and names that hold what stands between rows, arrive whole', async () => {
+  const {store, catchUps} = server(db, 'T1');
+  const odd = ['a\x1fb', 'a\x1eb', 'plain', 'a,b"c\\'];
+  const set = {
+    tables: odd,
+    keys: odd.map(name => JSON.stringify({id: name})),
+    rowVersions: odd.map(() => '08'),
+    refCounts: odd.map(() => '{"q":1}'),
+  };
+  await store.commit(update('odd', '00', '0a', {rows: [set]}));
+  const tombstone = {tables: ['plain'], keys: ['{"id":"plain"}'], rowVersions: [''], refCounts: [null]};
+  const reference = {...tombstone, tables: [odd[0]!], keys: [set.keys[0]!], refCounts: ['{"q":1,"r":1}']};
+  await store.commit(update('odd', '0a', '0b', {rows: [tombstone, reference]}));
+  const {rows: found} = await db.query(
+    `SELECT "table", "rowKey"->>'id' AS id, "rowVersion" AS v, "patchVersion" AS p, "refCounts" AS refs FROM ${CVR}.rows
+     WHERE "clientGroupID" = 'odd'`,
+  );
+  const row = (name: string, p: string, refs: object | null) => ({table: name, id: name, v: '08', p, refs});
+  expect(found.sort((a, b) => (a.table < b.table ? -1 : 1))).toEqual(
+    [
+      row(odd[0]!, '0a', {q: 1, r: 1}),
+      row(odd[1]!, '0a', {q: 1}),
+      row('plain', '0b', null),
+      row(odd[3]!, '0a', {q: 1}),
+    ].sort((a, b) => (a.table < b.table ? -1 : 1)),
+  );
+  expect((await catchUps.read('odd', {state: '0a', config: 0}, {state: '0b', config: 0})).rows).toEqual([
+    'plain\0{"id":"plain"}',
+  ]);
+});

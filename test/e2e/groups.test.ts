@@ -468,3 +468,47 @@ test('a client that does not read is passed over and caught up later; its group 
   // It was not sent everything that it had missed.
   expect(b.pokes - pokes).toBeLessThan(30);
 });
+
+test('a large poke is on its way before the view record is written, and is taken in only if it is', async () => {
+  await db.query(
+    `INSERT INTO item SELECT $1 || '-' || k || i, $1 || k, i, '' FROM generate_series(1, 2000) i, unnest('{a,b}'::text[]) k`,
+    [grp],
+  );
+  await untilServed(daemon, 'SELECT count(*) = 2000 FROM item WHERE grp = ?', `${grp}b`);
+  await using a = await open(want(put('q')));
+  await got(a, 'q');
+  const instances = `"${db.appID}_0/cvr".instances WHERE "clientGroupID" = $1`;
+  const other = await db.pool.connect();
+  const begun = () => a.messages.some(([type], i) => i >= seen && type === 'pokePart');
+  const ended = () => a.messages.some(([type], i) => i >= seen && type === 'pokeEnd');
+  let seen = a.messages.length;
+  try {
+    await other.query('BEGIN');
+    await other.query(`SELECT FROM ${instances} FOR UPDATE`, [a.clientGroupID]);
+    a.send('changeDesiredQueries', {desiredQueriesPatch: [put('qa', {group: `${grp}a`})]});
+    await a.until(begun, 'the rows are on their way');
+    expect(ended()).toBe(false);
+    expect(a.store.rows.size).toBe(2);
+    await other.query('COMMIT');
+    await a.until(() => a.store.rows.size === 2002, 'the rows are there');
+    expect(a.messages.filter(([type], i) => i >= seen && type === 'pokeStart')).toHaveLength(1);
+
+    seen = a.messages.length;
+    await other.query('BEGIN');
+    await other.query(`SELECT FROM ${instances} FOR UPDATE`, [a.clientGroupID]);
+    a.send('changeDesiredQueries', {desiredQueriesPatch: [put('qb', {group: `${grp}b`})]});
+    await a.until(begun, 'more rows are on their way');
+    await other.query(
+      `UPDATE ${instances.replace(' WHERE', ` SET owner = 'other', "grantedAt" = now() + interval '1 hour' WHERE`)}`,
+      [a.clientGroupID],
+    );
+    await other.query('COMMIT');
+  } finally {
+    other.release();
+  }
+  await a.untilClosed();
+  expect(a.error?.kind).toBe('Rehome');
+  expect(ended()).toBe(false);
+  expect(a.store.rows.size).toBe(2002);
+  expect(a.violations).toEqual([]);
+});

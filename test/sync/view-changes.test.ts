@@ -84,7 +84,8 @@ beforeEach(() => {
 /** What clients are told, and which rows only change their references. */
 const fold = (of = group) => {
   const set = of.fold();
-  const body = set?.body('zero_0').parts().join('') ?? '';
+  const parts = set?.body('zero_0').parts() ?? [];
+  const body = parts.map(({rows}) => rows?.toString() ?? '').join();
   const puts = [...body.matchAll(/"value":\{"id":"(\w)","n":(\d)/g)].map(([, id, n]) => `${id}${n}`);
   const dels = [...body.matchAll(/"id":\{"id":"(\w)"/g)].map(([, id]) => id);
   const silent = (set?.columns.keys ?? [])
