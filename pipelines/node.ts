@@ -1,10 +1,14 @@
+import type {IncomingMessage, ServerResponse} from 'node:http';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import {roleOf} from '../src/config/role.ts';
+import {ChangeStreamerPortTaken} from '../src/errors.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
 import {ChangeHub} from '../src/nodes/hub.ts';
+import {rememberNode, snapshotAddress} from '../src/nodes/known-nodes.ts';
 import {startNodeServer} from '../src/nodes/node-server.ts';
 import {serveSnapshot} from '../src/nodes/serve-snapshot.ts';
 import {SNAPSHOT_PATH} from '../src/nodes/snapshot-offer.ts';
+import type {Subscriber} from '../src/nodes/subscriber.ts';
 import type {ReplicatorInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool} from '../src/pg/connect.ts';
@@ -43,38 +47,27 @@ export interface Replicating {
  */
 export const startReplicating = async (deps: ReplicatingDeps): Promise<Replicating> => {
   const {config, log, board, onEvent, onError} = deps;
-  if (roleOf(config) === 'view-syncer') {
-    const follower = viewSyncer({config, log, board});
-    const subscription = follower.events.subscribe({next: onEvent, error: onError});
-    return running(follower, null, () => subscription.unsubscribe());
-  }
+  if (roleOf(config) === 'view-syncer') return startFollowing(deps);
 
   const hub = new ChangeHub();
   const readers = createPool(config.change.db, {purpose: 'change-stream', max: READERS});
-  let watermark: Version | null = null;
-  const snapshots = serveSnapshot({
-    file: config.replica.file,
-    floor: hub.floor,
-    secret: config.changeStreamer.secret,
-    watermark: () => watermark,
-    log,
-    copyProgram: deps.copyProgram,
-  });
+  const replica = shareReplica(deps, hub);
   const server = await startNodeServer({
     config,
     log,
     hub,
     serve: subscriber => {
       log.info({task: subscriber.subscription.taskID}, 'another node follows the changes');
+      const address = snapshotAddress(subscriber);
+      if (address)
+        rememberNode(readers, shardName(config), address).catch(error =>
+          log.warn({err: error as Error}, 'a node that hands out its replica could not be noted'),
+        );
       serveChanges({board, hub, pool: readers, shard: shardName(config)}, subscriber).subscribe({
         error: error => subscriber.fail(error),
       });
     },
-    respond: (request, response) => {
-      if (requestUrl(request.url ?? '/')?.pathname !== SNAPSHOT_PATH) return false;
-      void snapshots.handle(request, response);
-      return true;
-    },
+    respond: replica.respond,
   });
   const replicating = replicator({
     config,
@@ -82,15 +75,11 @@ export const startReplicating = async (deps: ReplicatingDeps): Promise<Replicati
     board,
     ...(deps.tap ? {tap: deps.tap} : {}),
     hub,
-    isCopying: () => snapshots.isCopying,
+    isCopying: replica.isCopying,
   });
   const subscription = replicating.events.subscribe({
     next: event => {
-      if (event.type === 'version-ready') watermark = event.ready.version;
-      else if (event.type === 'recovery') {
-        watermark = null;
-        snapshots.forget();
-      }
+      replica.note(event);
       onEvent(event);
     },
     error: onError,
@@ -98,7 +87,7 @@ export const startReplicating = async (deps: ReplicatingDeps): Promise<Replicati
   return running(replicating, server?.port ?? null, () => {
     subscription.unsubscribe();
     server?.close();
-    snapshots.close();
+    replica.close();
     void readers.end();
   });
 };
@@ -111,3 +100,69 @@ const running = (replicator: Replicator, nodePort: number | null, stop: () => vo
   },
   inspect: () => replicator.inspect(),
 });
+
+/**
+ * A view-syncer. With a secret it hands out its replica as well, so that a replication-manager that has lost its own gets it
+ * back from here; without one everybody who reaches this node would.
+ */
+const startFollowing = async (deps: ReplicatingDeps): Promise<Replicating> => {
+  const {config, log, board, onEvent, onError} = deps;
+  const hub = new ChangeHub();
+  const replica = shareReplica(deps, hub);
+  const refuse = (subscriber: Subscriber) => subscriber.close();
+  const server = config.changeStreamer.secret
+    ? await startNodeServer({config, log, hub, serve: refuse, respond: replica.respond}).catch(error => {
+        if (!(error instanceof ChangeStreamerPortTaken)) throw error;
+        log.warn(`${error.message} This node does not hand out its replica meanwhile.`);
+        return null;
+      })
+    : null;
+  const following = viewSyncer({
+    config,
+    log,
+    board,
+    snapshotPort: server?.port,
+    isCopying: replica.isCopying,
+  });
+  const subscription = following.events.subscribe({
+    next: event => {
+      replica.note(event);
+      onEvent(event);
+    },
+    error: onError,
+  });
+  return running(following, server?.port ?? null, () => {
+    subscription.unsubscribe();
+    server?.close();
+    replica.close();
+  });
+};
+
+/** Hands out the replica for as long as it is one that others can go on from. */
+const shareReplica = ({config, log, copyProgram}: ReplicatingDeps, hub: ChangeHub) => {
+  let watermark: Version | null = null;
+  const snapshots = serveSnapshot({
+    file: config.replica.file,
+    floor: hub.floor,
+    secret: config.changeStreamer.secret,
+    watermark: () => watermark,
+    log,
+    copyProgram,
+  });
+  return {
+    respond: (request: IncomingMessage, response: ServerResponse): boolean => {
+      if (requestUrl(request.url ?? '/')?.pathname !== SNAPSHOT_PATH) return false;
+      void snapshots.handle(request, response);
+      return true;
+    },
+    isCopying: () => snapshots.isCopying,
+    note: (event: ReplicatorEvent) => {
+      if (event.type === 'version-ready') watermark = event.ready.version;
+      else if (event.type === 'recovery') {
+        watermark = null;
+        snapshots.forget();
+      }
+    },
+    close: () => snapshots.close(),
+  };
+};

@@ -1,14 +1,18 @@
-import {concat, defer, filter, finalize, map, merge, type Observable, of, switchMap, tap} from 'rxjs';
+import type {Database} from 'better-sqlite3';
+import {concat, defer, filter, finalize, map, merge, Observable, of, switchMap, tap} from 'rxjs';
 import {openChangeLog} from '../src/change-log/schema.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
 import type {FetchProgress} from '../src/nodes/fetch-snapshot.ts';
 import type {ChangeHub} from '../src/nodes/hub.ts';
+import {recoverReplica} from '../src/nodes/recover-replica.ts';
 import type {ReplicatorInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool} from '../src/pg/connect.ts';
+import {lsnOfVersion, type Version} from '../src/pg/lsn.ts';
 import {FrameTap} from '../src/replay/frame-tap.ts';
 import {openWriter} from '../src/replica/open.ts';
+import {catchUpFromLog} from '../src/replication/catch-up.ts';
 import {checkReplica, type ResumePoint, takeSlot} from '../src/replication/check-replica.ts';
 import {SlotWatch} from '../src/replication/slot-watch.ts';
 import {ReplicatorStatus, type RunningChain} from '../src/replication/status.ts';
@@ -19,7 +23,7 @@ import {supervise} from './supervise.ts';
 
 export type ReplicatorEvent =
   | {readonly type: 'progress'; readonly progress: SyncProgress}
-  /** A view-syncer fetches its replica. */
+  /** The replica is fetched from another node. */
   | {readonly type: 'download'; readonly progress: FetchProgress}
   | {readonly type: 'version-ready'; readonly ready: VersionReady}
   | {readonly type: 'checkpointed'}
@@ -66,13 +70,23 @@ export const replicator = ({
   let contacted = false;
   /** This process has streamed before: the change log is ours, unless another has taken it since. */
   let owner = false;
+  /** A replica that is missing was lost; what this process throws away is not to be had back. */
+  let lost = true;
 
   const stream = (onProgress: () => void): Observable<ReplicatorEvent> =>
     defer(() => checkReplica(config, log, {fresh: !owner})).pipe(
       switchMap(point => {
         contacted = true;
-        if (point) return follow(point, onProgress);
+        if (point) {
+          lost = false;
+          return follow(point, onProgress);
+        }
         status.state = 'initial-sync';
+        if (lost)
+          return concat(
+            fetchBack(),
+            defer(() => stream(onProgress)),
+          );
         return concat(
           initialSync({config, log, board}).pipe(
             map((progress): ReplicatorEvent => ({type: 'progress', progress})),
@@ -82,21 +96,41 @@ export const replicator = ({
       }),
     );
 
+  const fetchBack = (): Observable<ReplicatorEvent> =>
+    new Observable(out => {
+      const stop = new AbortController();
+      recoverReplica({
+        config,
+        log,
+        ownAddress: hub?.address ?? null,
+        onProgress: progress => out.next({type: 'download', progress}),
+        signal: stop.signal,
+      }).then(
+        () => {
+          lost = false;
+          out.complete();
+        },
+        error => out.error(error),
+      );
+      return () => stop.abort();
+    });
+
   const follow = (point: ResumePoint, onProgress: () => void): Observable<ReplicatorEvent> => {
     const {state, slot} = point;
     const deps = {config, log, board, tap: frameTap, hub, isCopying, onOpen: status.opened.bind(status)};
     return defer(() => openStream(deps, point, {takeOver: !owner})).pipe(
       switchMap(opened => {
         owner = true;
-        status.streaming(state, state.context.slot, slot);
-        log.info({watermark: state.stateVersion, slot: state.context.slot}, 'streaming changes');
+        const {watermark} = opened;
+        status.streaming({...state, stateVersion: watermark}, state.context.slot, slot);
+        log.info({watermark, slot: state.context.slot}, 'streaming changes');
         if (!point.ddlDetection)
           log.info(
             'schema changes are looked for in the catalog every second, since the upstream role may not create event triggers',
           );
         const first: ReplicatorEvent = {
           type: 'version-ready',
-          ready: {version: state.stateVersion, upstreamCommitTimeMs: null, readyTimeMs: Date.now()},
+          ready: {version: watermark, upstreamCommitTimeMs: null, readyTimeMs: Date.now()},
         };
         const changes = opened.events.pipe(
           tap(event => {
@@ -147,6 +181,8 @@ export const replicator = ({
 };
 
 interface OpenStream {
+  /** What the replica holds. */
+  readonly watermark: Version;
   readonly events: Observable<ReplicationEvent>;
   close(): void;
 }
@@ -173,8 +209,6 @@ const openStream = async (
     const {last} = await openChangeLog(pool, {
       shard,
       replicaVersion: state.replicaVersion,
-      stateVersion: state.stateVersion,
-      confirmedFlushLsn: slot.confirmedFlushLsn,
       publications: state.publications,
       owner: config.taskID,
       ownerAddress: hub?.address ?? null,
@@ -182,10 +216,23 @@ const openStream = async (
       log,
     });
     if (activePid !== null) await takeSlot(config, activePid);
+    /** What the slot will not send again: an old copy of the file, or another's progress until it lost log and slot. */
+    const missing = async (db: Database): Promise<Version> => {
+      const {stateVersion} = state;
+      const confirmed = activePid !== null || (slot.confirmedFlushLsn ?? 0n) > lsnOfVersion(stateVersion);
+      if (!confirmed || last <= stateVersion) return stateVersion;
+      log.info({from: stateVersion, to: last}, 'the replica catches up from the change log');
+      return catchUpFromLog(db, {pool, shard}, stateVersion);
+    };
     const db = openWriter(config.replica.file);
+    const watermark = await missing(db).catch(error => {
+      db.close();
+      throw error;
+    });
     hub?.live.begin(last);
     hub?.open(state.replicaVersion);
     return {
+      watermark,
       events: replication({
         board,
         tap,
@@ -195,7 +242,7 @@ const openStream = async (
         log,
         catalogEveryMs: CATALOG_EVERY_MS[ddlDetection ? 'announced' : 'unannounced'],
         db,
-        watermark: state.stateVersion,
+        watermark,
         upstreamUrl: config.upstream.db,
         slot: state.context.slot,
         publications: state.publications,

@@ -24,10 +24,16 @@ export const viewSyncer = ({
   config,
   log,
   board,
+  snapshotPort,
+  isCopying,
 }: {
   config: ZeroConfig;
   log: Log;
   board: StageBoard;
+  /** Where it hands out its replica, if it does. */
+  snapshotPort?: number | undefined;
+  /** True while the replica is copied for that. */
+  isCopying?: (() => boolean) | undefined;
 }): Replicator => {
   const {file, vacuumIntervalHours} = config.replica;
   const {secret} = config.changeStreamer;
@@ -97,12 +103,14 @@ export const viewSyncer = ({
           followChanges({
             board,
             db,
+            isCopying,
             source: {
               uri,
               secret,
               taskID: config.taskID,
               replicaVersion,
               watermark,
+              snapshotPort,
               pingMs: PING_MS,
               onStatus: newest => {
                 log.info(

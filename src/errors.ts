@@ -139,6 +139,13 @@ export class SlotBusy extends DaemonError {
 export class SnapshotUnavailable extends DaemonError {
   readonly code = 'R020';
   readonly recovery = 'resume' satisfies Recovery;
+  /** The other node is at it: it copies its replica, or serves others first. */
+  readonly isComing: boolean;
+
+  constructor(message: string, {isComing = false, ...options}: ErrorOptions & {isComing?: boolean} = {}) {
+    super(message, options);
+    this.isComing = isComing;
+  }
 }
 
 /** R021 — A replica that came from another node is not what was sent: its length, digest or version differs. It is thrown away and fetched again. Seen often, look for faulty memory, disks or proxies. */

@@ -1,8 +1,8 @@
 import type pg from 'pg';
-import {DaemonError, ReplicaUnusable, TakenOver} from '../errors.ts';
+import {DaemonError, TakenOver} from '../errors.ts';
 import type {Log} from '../observe/log.ts';
 import {ident, literal} from '../pg/identifier.ts';
-import {type Lsn, lsnOfVersion, type Version, versionOfLsn} from '../pg/lsn.ts';
+import type {Version} from '../pg/lsn.ts';
 import {unavailable} from './unavailable.ts';
 
 /** Schema of a shard's change log: `"{app}_{n}/cdc"` (replication.md §6.1). */
@@ -11,10 +11,6 @@ export const changeLogSchema = (shard: string): string => ident(`${shard}/cdc`);
 export interface ChangeLogOptions {
   readonly shard: string;
   readonly replicaVersion: Version;
-  /** What the replica holds. */
-  readonly stateVersion: Version;
-  /** What the slot will not send again. */
-  readonly confirmedFlushLsn: Lsn | null;
   readonly publications: readonly string[];
   /** Task that owns the log from now on. */
   readonly owner: string;
@@ -28,8 +24,7 @@ export interface ChangeLogOptions {
 /**
  * Creates the tables and takes ownership. A log that belongs to another replica is emptied: what it holds leads nowhere.
  * @returns the newest version in the log.
- * @throws TakenOver, ReplicaUnusable if the replica lacks transactions that the slot will not send again,
- *   ChangeLogUnavailable.
+ * @throws TakenOver, ChangeLogUnavailable.
  */
 export const openChangeLog = async (
   pool: pg.Pool,
@@ -68,7 +63,6 @@ const adopt = async (client: pg.PoolClient, options: ChangeLogOptions): Promise<
     options.log.info({from: known.owner}, 'taking over the change log');
   }
   if (known?.replicaVersion === options.replicaVersion) {
-    await checkContinuity(client, options);
     await client.query(`UPDATE ${cdc}."replicationState" SET owner = $1, "ownerAddress" = $2`, [
       options.owner,
       options.ownerAddress,
@@ -96,25 +90,6 @@ const adopt = async (client: pg.PoolClient, options: ChangeLogOptions): Promise<
   return replicaVersion;
 };
 
-/**
- * The slot sends nothing from before its confirmed position. If the log knows of transactions there that the replica lacks,
- * the file is an old copy, and going on would leave a hole.
- */
-const checkContinuity = async (
-  client: pg.PoolClient,
-  {shard, stateVersion, confirmedFlushLsn}: ChangeLogOptions,
-): Promise<void> => {
-  if (confirmedFlushLsn === null || confirmedFlushLsn <= lsnOfVersion(stateVersion)) return;
-  const {rowCount} = await client.query(
-    `SELECT 1 FROM ${changeLogSchema(shard)}."changeLog" WHERE watermark > $1 AND watermark < $2 LIMIT 1`,
-    [stateVersion, versionOfLsn(confirmedFlushLsn)],
-  );
-  if (rowCount)
-    throw new ReplicaUnusable(
-      'The replica file is an old copy: transactions that followed it are confirmed and will not be sent again.',
-    );
-};
-
 const tables = (shard: string): string => {
   const cdc = changeLogSchema(shard);
   return `
@@ -126,6 +101,7 @@ const tables = (shard: string): string => {
       lock INT PRIMARY KEY DEFAULT 1 CHECK (lock = 1));
     CREATE TABLE IF NOT EXISTS ${cdc}."replicationState" (
       "lastWatermark" TEXT NOT NULL, owner TEXT, "ownerAddress" TEXT, lock INT PRIMARY KEY DEFAULT 1 CHECK (lock = 1));
+    CREATE TABLE IF NOT EXISTS ${cdc}."zerostreamNodes" (address TEXT PRIMARY KEY, "seenAt" TIMESTAMPTZ NOT NULL);
     CREATE TABLE IF NOT EXISTS ${cdc}."tableMetadata" (
       "schema" TEXT NOT NULL, "table" TEXT NOT NULL, metadata JSONB NOT NULL, PRIMARY KEY ("schema", "table"));
     CREATE TABLE IF NOT EXISTS ${cdc}."backfilling" (

@@ -25,8 +25,12 @@ export interface FetchOptions {
   readonly log: Log;
   readonly onProgress?: (progress: FetchProgress) => void;
   readonly signal: AbortSignal;
-  /** How often what cannot be had is asked for before the error is thrown; as often as needed if not given. */
+  /** How often a node that has nothing to hand out is asked before the error is thrown; if not given, for ever. */
   readonly attempts?: number;
+  /** Without a byte for so long a connection is given up. */
+  readonly silentMs?: number;
+  /** Why what is offered is of no use; null if it is. */
+  readonly objection?: (offer: SnapshotOffer) => string | null;
 }
 
 export interface FetchedReplica {
@@ -54,7 +58,7 @@ export const fetchReplica = async (options: FetchOptions): Promise<FetchedReplic
   let delayMs = FIRST_DELAY_MS;
   let damaged = false;
   let told = {message: '', atMs: 0};
-  for (let attempt = 1; ; attempt++) {
+  for (let failures = 0; ; ) {
     let received = false;
     try {
       const offer = await download(partial, options, damaged, progress => {
@@ -71,12 +75,17 @@ export const fetchReplica = async (options: FetchOptions): Promise<FetchedReplic
       signal.throwIfAborted();
       damaged = error instanceof SnapshotDamaged;
       if (damaged) partial.remove();
-      if (!(error instanceof DaemonError) || error.recovery !== 'resume' || attempt >= attempts) throw error;
+      if (!(error instanceof DaemonError) || error.recovery !== 'resume') throw error;
+      const isComing = error instanceof SnapshotUnavailable && (error.isComing || received);
+      if (!isComing && ++failures >= attempts) throw error;
       const {code, message} = error;
       // Percentages are no news.
       const kind = message.replace(/\d+/g, '');
       if (kind !== told.message || Date.now() - told.atMs > TELL_EVERY_MS) {
-        log.warn({code}, `${message} ${received && !damaged ? 'Going on where it ended.' : 'Trying again.'}`);
+        log[isComing && !received ? 'info' : 'warn'](
+          {code},
+          `${message} ${received && !damaged ? 'Going on where it ended.' : 'Trying again.'}`,
+        );
         told = {message: kind, atMs: Date.now()};
       }
       if (received && !damaged) delayMs = FIRST_DELAY_MS;
@@ -89,14 +98,16 @@ export const fetchReplica = async (options: FetchOptions): Promise<FetchedReplic
 
 const download = async (
   partial: PartialFile,
-  {uri, secret, file, signal}: FetchOptions,
+  {uri, secret, file, signal, silentMs, objection}: FetchOptions,
   anew: boolean,
   onProgress: (progress: FetchProgress) => void,
 ): Promise<SnapshotOffer> => {
-  const answer = await requestSnapshot({uri, secret, signal, anew, resume: partial.found()});
+  const answer = await requestSnapshot({uri, secret, signal, anew, silentMs, resume: partial.found()});
   const {offer, start, body} = answer;
   const report = (bytes: number) => onProgress({phase: 'download', bytes, totalBytes: offer.bytes});
   try {
+    const objected = objection?.(offer);
+    if (objected) throw new SnapshotUnavailable(`The replica of ${hostOf(uri)} is of no use: ${objected}`);
     await checkRoom(file, offer.bytes - start);
     report(start);
     await partial.receive(answer, report, signal);

@@ -121,7 +121,8 @@ const subscriptionOf = (params: URLSearchParams): Subscription | null => {
   const taskID = params.get('taskID');
   const replicaVersion = params.get('replicaVersion');
   const watermark = params.get('watermark');
-  return taskID && replicaVersion && watermark ? {taskID, replicaVersion, watermark} : null;
+  const snapshotPort = Number(params.get('snapshotPort')) || undefined;
+  return taskID && replicaVersion && watermark ? {taskID, replicaVersion, watermark, snapshotPort} : null;
 };
 
 const refuse = (socket: Duplex, status: number, reason: string): void => {

@@ -10,7 +10,6 @@ import {
   type SnapshotRefusal,
 } from './snapshot-offer.ts';
 
-/** Without a byte for so long the connection is given up. */
 const SILENT_MS = 30_000;
 
 export interface SnapshotRequest {
@@ -22,6 +21,8 @@ export interface SnapshotRequest {
   readonly resume?: {readonly offer: SnapshotOffer; readonly from: number} | undefined;
   /** What came before was damaged: not the same copy again. */
   readonly anew?: boolean;
+  /** Without a byte for so long the connection is given up. */
+  readonly silentMs?: number | undefined;
 }
 
 export interface SnapshotAnswer {
@@ -47,17 +48,25 @@ export const requestSnapshot = async (options: SnapshotRequest): Promise<Snapsho
   throw new SnapshotUnavailable(`${hostOf(options.uri)} went on with another replica than was begun with.`);
 };
 
-const send = ({uri, secret, signal, resume, anew}: SnapshotRequest): Promise<IncomingMessage> => {
-  const url = new URL(SNAPSHOT_PATH, uri.replace(/^ws/, 'http'));
+const send = ({
+  uri,
+  secret,
+  signal,
+  resume,
+  anew,
+  silentMs = SILENT_MS,
+}: SnapshotRequest): Promise<IncomingMessage> => {
+  const url = new URL(uri.replace(/^ws/, 'http'));
+  url.pathname = url.pathname.replace(/\/?$/, SNAPSHOT_PATH);
   const headers = {
     ...secretHeaders(secret),
     ...(resume ? {range: `bytes=${resume.from}-`, 'if-range': etagOf(resume.offer)} : {}),
     ...(anew ? {'cache-control': 'no-cache'} : {}),
   };
   return new Promise((resolve, reject) => {
-    const options = {headers, signal, agent: false, timeout: SILENT_MS} as const;
+    const options = {headers, signal, agent: false, timeout: silentMs} as const;
     const request = url.protocol === 'https:' ? httpsRequest(url, options) : httpRequest(url, options);
-    request.on('timeout', () => request.destroy(new Error(`silent for ${SILENT_MS / 1000} s`)));
+    request.on('timeout', () => request.destroy(new Error(`silent for ${silentMs / 1000} s`)));
     request.once('response', resolve);
     request.on('error', error => {
       const {code, message} = error as {code?: string; message: string};
@@ -78,9 +87,11 @@ const refusal = async (uri: string, body: IncomingMessage): Promise<Error> => {
   }
   const text = await bodyText(body);
   try {
-    const {message} = JSON.parse(text) as SnapshotRefusal;
+    const {reason, message} = JSON.parse(text) as SnapshotRefusal;
+    const isComing = reason === 'preparing' || reason === 'busy';
     return new SnapshotUnavailable(
       `${node} has no replica to hand out yet: ${String(message).slice(0, 200)}`,
+      {isComing},
     );
   } catch {
     return new SnapshotUnavailable(

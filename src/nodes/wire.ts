@@ -1,7 +1,7 @@
 import type {Version} from '../pg/lsn.ts';
 
 /**
- * How nodes pass changes on: a WebSocket at `/replication/v1/changes?taskID=…&replicaVersion=…&watermark=…` of the
+ * How nodes pass changes on: a WebSocket at `/replication/v1/changes?taskID=…&replicaVersion=…&watermark=…[&snapshotPort=…]` of the
  * change-streamer's port. Text messages are the types below, as JSON; binary ones are lines of the change log, whole lines
  * of one or several transactions in order, as {@link ../change-log/lines.ts} reads and writes them.
  */
@@ -14,6 +14,8 @@ export interface Subscription {
   readonly replicaVersion: Version;
   /** What its replica holds: it gets everything after it. */
   readonly watermark: Version;
+  /** Port at which it hands out its own replica; none if it does not. */
+  readonly snapshotPort?: number | undefined;
 }
 
 export type ToSubscriber =
@@ -38,11 +40,15 @@ export const WINDOW_BYTES = 8 * 1024 * 1024;
 /** Both ends ping this often, and give up on the other one after three silent intervals. */
 export const PING_MS = 5000;
 
-export const subscriptionUrl = (uri: string, {taskID, replicaVersion, watermark}: Subscription): string => {
+export const subscriptionUrl = (
+  uri: string,
+  {taskID, replicaVersion, watermark, snapshotPort}: Subscription,
+): string => {
   const url = new URL(uri);
   url.protocol = url.protocol.replace(/^http/, 'ws');
   url.pathname = url.pathname.replace(/\/?$/, CHANGES_PATH);
   for (const [name, value] of Object.entries({taskID, replicaVersion, watermark}))
     url.searchParams.set(name, value);
+  if (snapshotPort) url.searchParams.set('snapshotPort', String(snapshotPort));
   return url.href;
 };

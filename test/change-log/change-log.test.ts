@@ -4,8 +4,9 @@ import {purgeChangeLog} from '../../src/change-log/purge.ts';
 import {readChangeLog} from '../../src/change-log/read.ts';
 import {changeLogSchema} from '../../src/change-log/schema.ts';
 import {arrives, T} from '../helpers/arrives.ts';
+import {mirrors} from '../helpers/mirror.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
-import {replicating} from '../helpers/replicating.ts';
+import {type Replicating, replicating} from '../helpers/replicating.ts';
 import {until} from '../helpers/until.ts';
 
 const watermarks = async (db: TestDatabase): Promise<string[]> =>
@@ -128,15 +129,15 @@ test('a log that cannot be written is waited for, nothing is acknowledged meanwh
   expect(replica.mishaps()).toEqual([]);
 });
 
-test('an old copy of the replica is not streamed into: what it lacks is not sent again', async () => {
-  await using db = await createDatabase(T);
-  await using replica = await replicating(db);
+/** Replaces the replica by a copy from before transactions that the slot will not send again. */
+const setBack = async (db: TestDatabase, replica: Replicating) => {
   await arrives(db, replica);
   await logged(db, replica);
   await replica.stop();
   const {file} = replica.config.replica;
   copyFileSync(file, `${file}.old`);
   await replica.restart();
+  await db.query(`ALTER TABLE t ADD COLUMN n int DEFAULT 7; INSERT INTO t (v) VALUES ('in between')`);
   await arrives(db, replica);
   await logged(db, replica);
   const latest = applied(replica);
@@ -154,9 +155,30 @@ test('an old copy of the replica is not streamed into: what it lacks is not sent
   await replica.stop();
   copyFileSync(`${file}.old`, file);
   expect(applied(replica) < latest).toBe(true);
+};
+
+test('an old copy of the replica catches up from the change log, before the slot goes on', async () => {
+  await using db = await createDatabase(T);
+  await using replica = await replicating(db);
+  await setBack(db, replica);
   await replica.restart();
   await arrives(db, replica);
-  expect(replica.mishaps()).toMatchObject([
-    {type: 'recovery', code: 'R003', reason: expect.stringContaining('old copy')},
-  ]);
+  expect(replica.logged.join()).toContain('catches up from the change log');
+  expect(replica.mishaps()).toEqual([]);
+  expect(replica.rows(`SELECT n FROM t WHERE v = 'in between'`)).toEqual([[7]]);
+  await mirrors(db, replica);
+});
+
+test('an old copy of the replica is rebuilt where the change log does not reach back to it', async () => {
+  await using db = await createDatabase(T);
+  await using replica = await replicating(db);
+  await setBack(db, replica);
+  const cdc = changeLogSchema(`${db.appID}_0`);
+  await db.query(
+    `DELETE FROM ${cdc}."changeLog" WHERE watermark < (SELECT max(watermark) FROM ${cdc}."changeLog")`,
+  );
+  await replica.restart();
+  await arrives(db, replica);
+  expect(replica.mishaps()).toMatchObject([{type: 'recovery', code: 'R012'}]);
+  expect(replica.rows(`SELECT n FROM t WHERE v = 'in between'`)).toEqual([[7]]);
 });

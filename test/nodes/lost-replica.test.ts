@@ -1,0 +1,79 @@
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {afterEach, beforeEach, expect, test} from 'vitest';
+import {deleteReplica, openReader} from '../../src/replica/open.ts';
+import {changeStreamer, dump, replicationManager, viewSyncer} from '../helpers/cluster.ts';
+import type {Daemon} from '../helpers/daemon.ts';
+import {createDatabase} from '../helpers/postgres.ts';
+import {until} from '../helpers/until.ts';
+
+const T = `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'old' FROM generate_series(1, 500) i`;
+const env = {ZERO_CHANGE_STREAMER_SECRET: 'between us'};
+
+/** The replication-manager's disk. */
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'zs-lost-'));
+});
+afterEach(() => rm(dir, {recursive: true, force: true}));
+
+const replicaVersion = ({replicaFile}: Daemon) => {
+  const db = openReader(replicaFile);
+  try {
+    return db.prepare('SELECT replicaVersion FROM "_zero.replicationConfig"').pluck().get();
+  } finally {
+    db.close();
+  }
+};
+
+const equal = async (one: Daemon, other: Daemon, holds: string) => {
+  await until(() => dump(one).some(line => line.includes(holds)), `${holds} is replicated`);
+  await until(() => dump(one).join('\n') === dump(other).join('\n'), 'both are equal').catch(() => {});
+  expect(dump(other)).toEqual(dump(one));
+};
+
+test('a replication-manager whose disk is gone has its replica back from a view-syncer and goes on at its slot', async () => {
+  await using db = await createDatabase(T);
+  const first = await replicationManager(db, {dir, env});
+  await using vs = await viewSyncer(db, changeStreamer(first), {env});
+  await db.query(`UPDATE t SET v = 'seen by both' WHERE id < 100`);
+  await equal(first, vs, 'seen by both');
+  const version = replicaVersion(vs);
+  const slots = async () =>
+    (await db.query('SELECT slot_name FROM pg_replication_slots WHERE database = current_database()')).rows;
+  const slot = await slots();
+
+  await first.kill();
+  deleteReplica(first.replicaFile);
+  await db.query(`INSERT INTO t SELECT i, 'while it was gone' FROM generate_series(501, 600) i`);
+  await using second = await replicationManager(db, {dir, env, port: first.port});
+  expect(second.output()).toContain('the replica is fetched');
+  expect(second.output()).not.toContain('initial sync started');
+  await db.query(`ALTER TABLE t ADD COLUMN n int DEFAULT 3; INSERT INTO t VALUES (1000, 'afterwards', 4)`);
+  await equal(second, vs, 'afterwards');
+  expect(replicaVersion(second)).toBe(version);
+  expect(await slots()).toEqual(slot);
+  expect((await db.query('SELECT count(*)::int AS n FROM t')).rows).toEqual([{n: 601}]);
+  expect(
+    dump(second).filter(line => line.includes('"table":"t"') || line.includes('while it was gone')).length,
+  ).toBeGreaterThan(99);
+  // Nobody who followed had to begin anew.
+  expect(vs.output().match(/the replica is fetched/g)?.length).toBe(1);
+});
+
+test('where nobody has it, the replica is built anew, and the log says why', async () => {
+  await using db = await createDatabase(T);
+  const first = await replicationManager(db, {dir, env});
+  const vs = await viewSyncer(db, changeStreamer(first), {env});
+  await db.query(`UPDATE t SET v = 'seen by both' WHERE id < 100`);
+  await equal(first, vs, 'seen by both');
+  await vs[Symbol.asyncDispose]();
+  await first.kill();
+  deleteReplica(first.replicaFile);
+  await using second = await replicationManager(db, {dir, env, port: first.port});
+  expect(second.output()).toContain('no node could hand out the replica');
+  expect(second.output()).toContain('initial sync finished');
+  await db.query(`INSERT INTO t VALUES (1000, 'afterwards')`);
+  await until(() => dump(second).some(line => line.includes('afterwards')), 'it streams');
+});
