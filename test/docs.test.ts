@@ -23,3 +23,10 @@ test('every file that the README links to is there', () => {
   expect(links.length).toBeGreaterThan(3);
   for (const link of links) expect(() => readFileSync(link), link).not.toThrow();
 });
+
+test('every option that the README names is one', () => {
+  const known = readFileSync('src/config/OPTIONS.md', 'utf8');
+  const named = new Set(readFileSync('README.md', 'utf8').match(/\bZERO_[A-Z_]+[A-Z]\b/g));
+  expect(named.size).toBeGreaterThan(10);
+  expect([...named].filter(name => !known.includes(`\`${name}\``))).toEqual([]);
+});
