@@ -78,7 +78,7 @@ const figuresOf = (names: readonly string[]): ReadonlySet<FigureID> => {
       const benches = SUITES[name] ?? BENCHES.filter(one => one.name === name);
       const found = benches.length
         ? benches.flatMap(({figures}) => figures)
-        : all.filter(id => id.split(/[ /]/)[0] === name);
+        : all.filter(id => id === name || id.split(/[ /]/)[0] === name);
       if (found.length === 0) throw new Error(`There is no suite, bench or figure named ${name}.\n${HELP}`);
       return found;
     }),
