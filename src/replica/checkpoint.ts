@@ -1,3 +1,4 @@
+import {statSync} from 'node:fs';
 import type {Database} from 'better-sqlite3';
 import {type MonoTypeOperatorFunction, tap} from 'rxjs';
 
@@ -18,20 +19,30 @@ export interface CheckpointOptions {
   readonly onLarge: (walBytes: number) => void;
 }
 
+/** The part of `largeBytes` by which the WAL may grow between two checkpoints: some bytes changed cost it a page. */
+const GROWTH = 1 / 4;
+
 /**
- * Moves the WAL into the database file between transactions whenever about `everyBytes` have been applied. Never waits for
- * readers, which only let the part go that is older than their snapshots.
+ * Moves the WAL into the database file between transactions whenever about `everyBytes` have been applied, or the WAL has
+ * grown much. Never waits for readers, which only let the part go that is older than their snapshots.
  */
 export const checkpoint = <T extends {readonly bytes: number}>(
   db: Database,
   {everyBytes, onComplete, largeBytes, onLarge}: CheckpointOptions,
 ): MonoTypeOperatorFunction<T> => {
   const frameBytes = Number(db.pragma('page_size', {simple: true})) + 24;
+  const walBytes = () => statSync(`${db.name}-wal`, {throwIfNoEntry: false})?.size ?? 0;
   let bytes = 0;
+  /** Size of the WAL's file at the last checkpoint; it only shrinks when it is truncated. */
+  let checkedBytes = 0;
   return tap(item => {
     bytes += item.bytes;
-    if (bytes < everyBytes || db.inTransaction) return;
+    if (db.inTransaction) return;
+    const size = walBytes();
+    if (size < checkedBytes) checkedBytes = size;
+    if (bytes < everyBytes && size - checkedBytes < largeBytes * GROWTH) return;
     bytes = 0;
+    checkedBytes = size;
     // Counts anew the tables that grew or shrank much since they were last counted, as a rule none (0.1 ms): what
     // queries are planned by must not stay as the initial sync, perhaps of an empty database, left it.
     db.pragma('optimize(0x10002)');
