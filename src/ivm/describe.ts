@@ -29,14 +29,15 @@ export function* describe(
   const isRead = plan.role !== 'exists' || plan.emitted;
   yield {
     depth,
-    operator: `${kind} ${plan.table.name}${level && level.owners > 1 ? ` (shared by ${level.owners} graphs)` : ''}`,
+    operator: `${kind} ${plan.table.name}`,
     rows,
     keys: node.demand.size,
+    sharedBy: level?.owners ?? 1,
     sql: isRead ? sql.statement.sql : null,
     plan: isRead && snapshot ? planLines(snapshot, sql.statement) : null,
     rowsRead: visits ? (visits.get(plan.index) ?? 0) : null,
   };
-  const below = {depth: depth + 1, rows, keys: 0, sql: null, plan: null, rowsRead: null};
+  const below = {depth: depth + 1, rows, keys: 0, sharedBy: 1, sql: null, plan: null, rowsRead: null};
   if (plan.where) yield {...below, operator: 'filter'};
   if (plan.limit !== null) yield {...below, operator: `take ${plan.limit}`};
   for (const child of new Set([...node.exists, ...node.emitted]))

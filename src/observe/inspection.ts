@@ -84,6 +84,8 @@ export interface GraphInspection {
     readonly operator: string;
     readonly rows: number;
     readonly keys: number;
+    /** Graphs that hold these rows together, this one included. */
+    readonly sharedBy: number;
     readonly sql: string | null;
     /** SQLite's plan of it, a line per step; null if it was not asked for. */
     readonly plan: readonly string[] | null;

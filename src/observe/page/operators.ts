@@ -80,11 +80,12 @@ const draw = (
   return {width, height: Math.max(BOX.height, height - GAP.y)};
 };
 
-const box = ({operator, rows, keys}: Operator, x: number, y: number, step: boolean): SVGElement =>
+const box = ({operator, rows, keys, sharedBy}: Operator, x: number, y: number, step: boolean): SVGElement =>
   svg(
     'g',
     {class: step ? 'operator step' : 'operator'},
-    operator.length > LONGEST && svg('title', {}, operator),
+    (operator.length > LONGEST || sharedBy > 1) &&
+      svg('title', {}, sharedBy > 1 ? `${operator}, shared by ${sharedBy} graphs` : operator),
     svg('rect', {
       x: String(x),
       y: String(y),
@@ -96,7 +97,7 @@ const box = ({operator, rows, keys}: Operator, x: number, y: number, step: boole
     svg(
       'text',
       {class: 'facts', x: String(x + 10), y: String(y + 32)},
-      `${countText(rows)} rows${keys > 1 ? ` by ${countText(keys)} keys` : ''}`,
+      `${countText(rows)} rows${keys > 1 ? ` by ${countText(keys)} keys` : ''}${sharedBy > 1 ? ` · ⧉ ${sharedBy}` : ''}`,
     ),
   );
 
