@@ -46,8 +46,9 @@ ${Object.entries(SUITES).map(suiteLine).join('\n')}
   --scale N        size of the data; 1 is 200,000 issues and 904,400 rows in all (default 1)
   --rounds N       each figure is the median of so many rounds (default 3)
   --profile        print where the processes of our server spent their time (slows them a little)
-  --groups N       load: fit at N groups, check at 2 N and 4 N (default 500)
-  --workers N      load: sync workers of the server (default 1)
+  --groups N       load: groups on one view-syncer by which the model is made; checked with N and 2 N on each (default 500)
+  --nodes N        load: view-syncers on which it is checked (default 3)
+  --workers N      load: sync workers of each view-syncer (default 1)
   --no-build       measure the dist folder as it is
 `;
 
@@ -59,6 +60,7 @@ const {values, positionals} = parseArgs({
     'ours-only': {type: 'boolean', default: false},
     'peer-only': {type: 'boolean', default: false},
     groups: {type: 'string', default: '500'},
+    nodes: {type: 'string', default: '3'},
     workers: {type: 'string', default: '1'},
     profile: {type: 'boolean', default: false},
     help: {type: 'boolean', short: 'h', default: false},
@@ -142,7 +144,9 @@ const load = async (): Promise<void> => {
     oursEnv,
   });
   try {
-    process.stdout.write(`\n${await runLoad(world, Number(values.groups))}`);
+    process.stdout.write(
+      `\n${await runLoad(world, {groups: Number(values.groups), nodes: Number(values.nodes)})}`,
+    );
   } finally {
     await postgres.stop();
   }

@@ -10,23 +10,24 @@ import {connectAll} from '../queries/fan-out.ts';
 export class Fleet {
   readonly clients: RawClient[] = [];
   /** Bytes of all pokes that arrived. */
-  networkBytes = 0;
-  readonly #url: string;
+  pokeBytes = 0;
+  readonly #urls: readonly string[];
   readonly #commits: Commits;
   readonly #counts: Counts;
 
-  constructor(url: string, commits: Commits, counts: Counts) {
-    this.#url = url;
+  /** @param urls of the nodes; groups go to them in turn, and stay. */
+  constructor(urls: readonly string[], commits: Commits, counts: Counts) {
+    this.#urls = urls;
     this.#commits = commits;
     this.#counts = counts;
   }
 
   async growTo(size: number): Promise<void> {
     const first = this.clients.length;
-    const added = Array.from({length: size - first}, () => {
-      const client = new RawClient({url: this.#url});
+    const added = Array.from({length: size - first}, (_, i) => {
+      const client = new RawClient({url: this.#urls[(first + i) % this.#urls.length]!});
       client.onPoke = ({bytes}) => {
-        this.networkBytes += bytes;
+        this.pokeBytes += bytes;
       };
       return client;
     });
