@@ -6,6 +6,7 @@ import {deleteReplica, openReader} from '../../src/replica/open.ts';
 import {changeStreamer, dump, replicationManager, viewSyncer} from '../helpers/cluster.ts';
 import type {Daemon} from '../helpers/daemon.ts';
 import {createDatabase} from '../helpers/postgres.ts';
+import {freePort} from '../helpers/postgres-server.ts';
 import {until} from '../helpers/until.ts';
 
 const T = `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'old' FROM generate_series(1, 500) i`;
@@ -76,4 +77,45 @@ test('where nobody has it, the replica is built anew, and the log says why', asy
   expect(second.output()).toContain('initial sync finished');
   await db.query(`INSERT INTO t VALUES (1000, 'afterwards')`);
   await until(() => dump(second).some(line => line.includes('afterwards')), 'it streams');
+});
+
+test('a new replication-manager with an empty disk takes the replica from the old one, and slot and log over, under writes', async () => {
+  await using db = await createDatabase(T);
+  /** A replication-manager that others find under its own address. */
+  const manager = async () => {
+    const port = await freePort(1);
+    const address = {ZERO_CHANGE_STREAMER_ADDRESS: `127.0.0.1:${port + 1}`};
+    return replicationManager(db, {port, env: {...env, ...address}});
+  };
+  await using old = await manager();
+  await using vs = await viewSyncer(db, changeStreamer(old), {
+    env: {...env, ZERO_CHANGE_STREAMER_URI: '', ZERO_CHANGE_STREAMER_MODE: 'discover'},
+  });
+  const version = replicaVersion(old);
+  let writing = true;
+  let written = 1000;
+  const writer = (async () => {
+    while (writing)
+      await db.query(
+        `INSERT INTO t VALUES (${written++}, 'under way'); UPDATE t SET v = v || '.' WHERE id = 7`,
+      );
+  })();
+  await using next = await manager();
+  expect(next.output()).toContain('the replica is fetched');
+  expect(next.output()).not.toContain('initial sync started');
+  await old.exited;
+  expect(old.output()).toContain('R006');
+  writing = false;
+  await writer;
+  await db.query(`INSERT INTO t VALUES (${written}, 'the last')`);
+  await equal(next, vs, 'the last');
+  expect(replicaVersion(next)).toBe(version);
+  const upstream = await db.query('SELECT id, v FROM t ORDER BY id');
+  const replica = openReader(next.replicaFile);
+  try {
+    expect(replica.prepare('SELECT id, v FROM t ORDER BY id').all()).toEqual(upstream.rows);
+  } finally {
+    replica.close();
+  }
+  expect(vs.output().match(/the replica is fetched/g)?.length).toBe(1);
 });
