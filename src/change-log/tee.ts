@@ -6,7 +6,7 @@ import {type Applied, positionOf} from '../replication/apply.ts';
 import {asideEntries, logEntries} from './entries.ts';
 import {logLines} from './lines.ts';
 import {purgeChangeLog} from './purge.ts';
-import {LogTransaction} from './write.ts';
+import {LogTransaction, SMALL_BYTES} from './write.ts';
 
 export interface TeeOptions {
   readonly pool: pg.Pool;
@@ -153,17 +153,19 @@ class Tee {
       while (this.#queue.length && !this.#stopped) {
         if (this.#queue.length === 1 && this.#queue[0]!.rows < this.#options.batchSize) await this.#linger();
         const item = this.#queue.shift()!;
+        const {position, version} = item;
+        const alone = position !== null && item.bytes <= SMALL_BYTES && !this.#transaction.isOpen;
+        const last = version ?? this.#last;
         if (item.rows) {
-          await this.#transaction.write(item.lines);
+          if (alone) await this.#transaction.writeWhole(item.lines, last);
+          else await this.#transaction.write(item.lines);
           for (const lines of item.lines) live?.write(lines);
         }
-        const {position, version} = item;
         if (position !== null) {
-          if (this.#transaction.isOpen) {
-            this.#last = version ?? this.#last;
-            await this.#transaction.commit(this.#last);
-            live?.commit(this.#last);
-          }
+          const {isOpen} = this.#transaction;
+          if (isOpen) await this.#transaction.commit(last);
+          if (isOpen || item.rows) live?.commit(last);
+          this.#last = last;
           if (this.#stopped) return;
           this.#done(position);
         }

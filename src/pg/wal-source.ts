@@ -5,6 +5,7 @@ import {PgoutputPlugin} from 'pg-logical-replication/dist/output-plugins/pgoutpu
 import {Observable} from 'rxjs';
 import {DaemonError, SlotBusy, SlotUnusable, UpstreamUnreachable} from '../errors.ts';
 import {connect} from './connect.ts';
+import {Gathering} from './gather-frames.ts';
 import {ident, literal} from './identifier.ts';
 import {formatLsn, type Lsn} from './lsn.ts';
 
@@ -45,6 +46,8 @@ export interface WalSourceOptions {
 type WireConnection = pg.Connection & {sendCopyFromChunk(chunk: Buffer): void};
 
 const STATUS_EVERY_MS = 10_000;
+/** A keepalive that nothing follows goes on after this time. */
+const KEEPALIVE_MS = 250;
 const KEEPALIVE = 0x6b;
 
 /**
@@ -56,6 +59,7 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
   new Observable(out => {
     let wire: WireConnection | null = null;
     let timer: NodeJS.Timeout | undefined;
+    let keepaliveTimer: NodeJS.Timeout | null = null;
     let acked: Lsn = 0n;
     let paused = false;
     let closed = false;
@@ -81,17 +85,31 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
       wire = connection;
       opened.on('error', fail);
       opened.on('end', () => fail(new UpstreamUnreachable('PostgreSQL closed the replication connection.')));
-      let batch: Buffer[] = [];
+      const gathering = new Gathering();
+      let flushing = false;
       const flush = () => {
-        const frames = batch;
-        batch = [];
-        if (!closed) out.next(frames);
+        flushing = false;
+        if (closed) return;
+        const frames = gathering.take();
+        if (frames.length) out.next(frames);
+        if (gathering.keepalive) keepaliveTimer ??= setTimeout(passKeepalive, KEEPALIVE_MS);
+        else if (keepaliveTimer) {
+          clearTimeout(keepaliveTimer);
+          keepaliveTimer = null;
+        }
+      };
+      const passKeepalive = () => {
+        keepaliveTimer = null;
+        const frames = gathering.takeKeepalive();
+        if (frames.length) out.next(frames);
       };
       connection.on('copyData', ({chunk}: {chunk: Buffer}) => {
         // At once and not after what came before is applied: the server waits for a sign of life, not for progress.
         if (chunk[0] === KEEPALIVE && chunk[17] === 1) status(false);
+        gathering.add(chunk);
         // pg emits all messages of one socket read in one go; a microtask sees them together.
-        if (batch.push(chunk) === 1) queueMicrotask(flush);
+        if (!flushing) queueMicrotask(flush);
+        flushing = true;
       });
       connection.once('replicationStart', () => {
         const socket = connection.stream as Socket;
@@ -148,6 +166,7 @@ export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
     return () => {
       closed = true;
       clearInterval(timer);
+      if (keepaliveTimer) clearTimeout(keepaliveTimer);
       // Ending politely would wait for the copy to finish; what was acknowledged is already sent.
       wire?.stream.destroy();
     };
