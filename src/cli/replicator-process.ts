@@ -5,6 +5,7 @@ import {usage} from '../daemon/ipc.ts';
 import {reportDownload} from '../daemon/report-download.ts';
 import {reportProgress} from '../daemon/report-progress.ts';
 import {tracedBoard} from '../daemon/traced-board.ts';
+import {VersionSender} from '../daemon/version-channel.ts';
 import {FrameTap} from '../replay/frame-tap.ts';
 import {VERSION} from '../version.ts';
 
@@ -20,15 +21,23 @@ const reportFetch = reportDownload(parent.log);
 
 const SYNC_CLEANUP_MS = 1500;
 
+const versions = await VersionSender.open();
+if (versions) {
+  process.on('exit', () => versions.close());
+  parent.send({type: 'versions-at', path: versions.path});
+}
+
 startReplicating({
   config: parent.config,
   log: parent.log,
   board,
   tap,
   onEvent: event => {
-    if (event.type === 'progress') report(event.progress);
-    else if (event.type === 'download') reportFetch(event.progress);
-    else parent.send(event);
+    if (event.type === 'progress') return report(event.progress);
+    if (event.type === 'download') return reportFetch(event.progress);
+    if (event.type === 'version-ready' && versions) return versions.send(event.ready);
+    if (event.type === 'recovery') versions?.forget();
+    parent.send(event);
   },
   onError: error => parent.fatal(error),
 }).then(

@@ -3,6 +3,7 @@ import {type SyncWorker, startSyncWorker} from '../../pipelines/sync-worker.ts';
 import {parentOf} from '../daemon/child-process.ts';
 import {usage, WORKER_INDEX_VARIABLE} from '../daemon/ipc.ts';
 import {tracedBoard} from '../daemon/traced-board.ts';
+import {receiveVersions} from '../daemon/version-channel.ts';
 import type {VersionReady} from '../sync/types.ts';
 import {VERSION} from '../version.ts';
 
@@ -11,6 +12,7 @@ const workerIndex = Number(process.env[WORKER_INDEX_VARIABLE] ?? 0);
 const parent = parentOf(`syncer-${workerIndex}`);
 const {board, stop} = tracedBoard({version: VERSION, worker: 'syncer', workerIndex}, parent.log);
 const versions = new Subject<VersionReady>();
+let stopReceiving: (() => void) | null = null;
 let worker: SyncWorker | null = null;
 /** Sockets that the dispatcher may still be reading from, in order; null for one that ended on the way. */
 const arriving: ((() => void) | null)[] = [];
@@ -19,6 +21,9 @@ parent.onMessage((message, socket) => {
   switch (message.type) {
     case 'version-ready':
       return versions.next(message.ready);
+    case 'versions-at':
+      stopReceiving = receiveVersions(message.path, ready => versions.next(ready));
+      return;
     case 'refresh':
       return worker?.refresh();
     case 'upgrade':
@@ -37,6 +42,7 @@ parent.onMessage((message, socket) => {
       if (worker) parent.send({type: 'inspection', id: message.id, body: worker.inspect(), usage: usage()});
       return;
     case 'stop':
+      stopReceiving?.();
       void (worker?.stop(message.reason, message.handOverMs) ?? Promise.resolve())
         .catch(() => {})
         .then(stop)

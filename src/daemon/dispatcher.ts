@@ -9,6 +9,7 @@ import type {VersionReady} from '../sync/types.ts';
 import {Child} from './children.ts';
 import {type FromChild, usage} from './ipc.ts';
 import {plainRequest} from './plain-request.ts';
+import {removeSocket} from './version-channel.ts';
 
 const STOP_GRACE_MS = 10_000;
 /** Within that, clients leave no faster than another server can take them up. */
@@ -29,6 +30,8 @@ export class Dispatcher {
   readonly #replicator: Child;
   #workers: Child[] = [];
   #latest: VersionReady | null = null;
+  /** Where workers hear of versions; null: through here. */
+  #versionsAt: string | null = null;
   #stopping = false;
   #fail: (code: number) => void = () => {};
   #becomeReady: () => void = () => {};
@@ -93,6 +96,7 @@ export class Dispatcher {
     this.#stopping = true;
     await Promise.all(this.#workers.map(worker => worker.stop(reason, STOP_GRACE_MS, HAND_OVER_MS)));
     await this.#replicator.stop(reason, STOP_GRACE_MS);
+    if (this.#versionsAt) removeSocket(this.#versionsAt);
   }
 
   #startWorkers(): void {
@@ -107,8 +111,13 @@ export class Dispatcher {
         }),
       ),
     );
-    if (this.#latest)
-      for (const worker of this.#workers) worker.send({type: 'version-ready', ready: this.#latest});
+    for (const worker of this.#workers) this.#tell(worker);
+  }
+
+  /** Tells a worker where versions come from. */
+  #tell(worker: Child): void {
+    if (this.#versionsAt) worker.send({type: 'versions-at', path: this.#versionsAt});
+    else if (this.#latest) worker.send({type: 'version-ready', ready: this.#latest});
   }
 
   #fromReplicator(message: FromChild): void {
@@ -117,6 +126,10 @@ export class Dispatcher {
         this.#latest = message.ready;
         for (const worker of this.#workers) worker.send({type: 'version-ready', ready: message.ready});
         if (this.isReady) this.#becomeReady();
+        return;
+      case 'versions-at':
+        this.#versionsAt = message.path;
+        for (const worker of this.#workers) this.#tell(worker);
         return;
       case 'checkpointed':
         for (const worker of this.#workers) worker.send({type: 'refresh'});

@@ -7,7 +7,10 @@ import type {HandedRequest, VersionReady} from '../sync/types.ts';
  * a socket until then. So each `upgrade` is followed by `handed-over`, and only then may the client be answered.
  */
 export type ToChild =
+  /** Only where versions have no channel of their own. */
   | {readonly type: 'version-ready'; readonly ready: VersionReady}
+  /** To a worker: versions come over the socket at `path`. */
+  | {readonly type: 'versions-at'; readonly path: string}
   | {readonly type: 'refresh'}
   | {readonly type: 'upgrade'; readonly request: HandedRequest; readonly head: string}
   /** To the replicator: the socket beside it wants a recording. */
@@ -21,6 +24,7 @@ export type ToChild =
 export type FromChild =
   | {readonly type: 'ready'}
   | {readonly type: 'version-ready'; readonly ready: VersionReady}
+  | {readonly type: 'versions-at'; readonly path: string}
   | {readonly type: 'checkpointed'}
   | {readonly type: 'recovery'; readonly code: string; readonly reason: string}
   | {
