@@ -35,12 +35,16 @@ export const markUsable = async (
   );
 };
 
-/** Slots of replicas that this one replaces would hold WAL for ever; one still in use is left to its owner. */
+/**
+ * Slots of replicas that this one replaces would hold WAL for ever; one still in use is left to its owner. Where an older
+ * slot was dropped by somebody, this replica's own has its name, and only the row goes.
+ */
 export const dropOlderReplicas = async (client: pg.Client, shard: string, id: string): Promise<void> => {
   const {rows} = await client.query<{id: string; slot: string | null}>(
-    `SELECT r."id", r."slot" FROM ${table(shard)} r
-     WHERE r."rank" < (SELECT "rank" FROM ${table(shard)} WHERE "id" = $1)
-       AND NOT EXISTS (SELECT 1 FROM pg_replication_slots s WHERE s.slot_name = r."slot" AND s.active)`,
+    `SELECT r."id", nullif(r."slot", own."slot") AS slot
+     FROM ${table(shard)} own JOIN ${table(shard)} r ON r."rank" < own."rank" WHERE own."id" = $1
+       AND NOT EXISTS (
+         SELECT 1 FROM pg_replication_slots s WHERE s.slot_name = nullif(r."slot", own."slot") AND s.active)`,
     [id],
   );
   for (const row of rows)
