@@ -34,22 +34,29 @@ const MOST_ROWS = 20_000;
 const CHUNK = 500;
 const NEWER = 'FROM "_zero.changeLog2" WHERE stateVersion > ?';
 
+/** Which changes are wanted: rows of others are not read. */
+export interface Interest {
+  inTable(table: string): boolean;
+  /** Tells by the stored key of a row, an object of `columns`, whether it is wanted; null if its key does not tell. */
+  byKey(table: string, columns: readonly string[]): ((key: StoredRow) => boolean) | null;
+}
+
 /**
- * Reads the change log between `from` and the version of `current` (replication.md §5.3). Rows of tables that `wanted`
- * refuses are not read. One entry per row however many transactions lie between; a table of which very many rows changed
- * counts as changed as a whole, so that memory and time are bounded.
+ * Reads the change log between `from` and the version of `current` (replication.md §5.3). One entry per row however many
+ * transactions lie between; a table of which very many rows changed counts as changed as a whole, so that memory and time
+ * are bounded.
  */
 export const readChanges = (
   previous: Snapshot,
   current: Snapshot,
   from: Version,
   tables: ReadonlyMap<string, TableSpec>,
-  wanted: (table: string) => boolean,
+  interest: Interest,
 ): Changes => {
   const wholeTables = new Set<string>();
   const touchedTables = new Set<string>();
   let schemaChanged = false;
-  const keys = new Map<string, {rowKeys: string[]; deleted: Set<string>}>();
+  const keys = new Map<string, {rowKeys: string[]; deleted: Set<string>} | null>();
   for (const {table, rowKey, op} of entriesSince(current, from, wholeTables)) {
     touchedTables.add(table);
     if (op === 'r') schemaChanged = true;
@@ -57,20 +64,29 @@ export const readChanges = (
       wholeTables.add(table);
       continue;
     }
-    if (!wanted(table) || !tables.has(table)) continue;
     let own = keys.get(table);
-    if (!own) keys.set(table, (own = {rowKeys: [], deleted: new Set()}));
+    if (own === undefined) {
+      own = interest.inTable(table) && tables.has(table) ? {rowKeys: [], deleted: new Set()} : null;
+      keys.set(table, own);
+    }
+    if (!own) continue;
     own.rowKeys.push(rowKey);
     if (op === 'd') own.deleted.add(rowKey);
   }
   for (const table of wholeTables) touchedTables.add(table);
   const rows: RowChange[] = [];
-  for (const [table, {rowKeys, deleted}] of keys) {
-    if (wholeTables.has(table)) continue;
+  for (const [table, own] of keys) {
+    if (!own || wholeTables.has(table)) continue;
+    const {deleted} = own;
+    const columns = columnsOf(own.rowKeys[0]!);
+    const isWanted = interest.byKey(table, columns);
+    const rowKeys = isWanted
+      ? own.rowKeys.filter(text => isWanted(JSON.parse(text) as StoredRow))
+      : own.rowKeys;
     for (let at = 0; at < rowKeys.length; at += CHUNK) {
       const some = rowKeys.slice(at, at + CHUNK);
-      const before = readStored(previous, table, some);
-      const after = readStored(current, table, some);
+      const before = readStored(previous, table, columns, some);
+      const after = readStored(current, table, columns, some);
       for (const [i, rowKey] of some.entries()) {
         const old = before[i] ?? null;
         const now = deleted.has(rowKey) ? null : (after[i] ?? null);
@@ -107,11 +123,17 @@ const entriesSince = (current: Snapshot, from: Version, whole: Set<string>): Log
   ];
 };
 
+const columnsOf = (rowKey: string): string[] => Object.keys(JSON.parse(rowKey) as object);
+
 const INDEX = '_0_index';
 
 /** Rows by their keys, in the order of the keys; with holes where there is none. */
-const readStored = (snapshot: Snapshot, table: string, rowKeys: readonly string[]): StoredRow[] => {
-  const columns = Object.keys(JSON.parse(rowKeys[0]!) as object);
+const readStored = (
+  snapshot: Snapshot,
+  table: string,
+  columns: readonly string[],
+  rowKeys: readonly string[],
+): StoredRow[] => {
   // SQLite reads the keys: JS would round big integers.
   const match = columns.map(name => `t.${ident(name)} = k.value->>${literal(name)}`).join(' AND ');
   const found = snapshot

@@ -168,9 +168,7 @@ class Registry implements InspectableRegistry {
       return null;
     }
     const permissions = `${this.#options.appID}.permissions`;
-    const changes = readChanges(previous, current, previous.version, this.#tables, table =>
-      this.#routes.concerns(table),
-    );
+    const changes = readChanges(previous, current, previous.version, this.#tables, this.#routes);
     if (changes.schemaChanged) this.#tables = readTableSpecs(current.db);
     const diffs: GraphDiff[] = [];
     const failed: {graph: QueryGraph; error: Error}[] = [];
@@ -275,9 +273,10 @@ class Registry implements InspectableRegistry {
       }
       const {current} = this.#timeline;
       if (current.version > snapshot.version) {
-        const changes = readChanges(snapshot, current, snapshot.version, this.#tables, table =>
-          graph.uses(table),
-        );
+        const changes = readChanges(snapshot, current, snapshot.version, this.#tables, {
+          inTable: table => graph.uses(table),
+          byKey: () => null,
+        });
         if (changes.schemaChanged) return false;
         if ([...changes.wholeTables].some(table => graph.uses(table))) graph.recompute(this.#tables, current);
         else {

@@ -1,36 +1,17 @@
 import type {SqliteValue} from '../replica/table-spec.ts';
 import {constantKey} from '../zql/constant-keys.ts';
 import {allNodes, type NodePlan} from '../zql/plan.ts';
-import {type RowChange, storedTuple} from './changes.ts';
-
-/** Counts references, so that several nodes of one owner may share an entry. */
-class Bag<T> {
-  readonly #counts = new Map<T, number>();
-
-  add(item: T): void {
-    this.#counts.set(item, (this.#counts.get(item) ?? 0) + 1);
-  }
-
-  /** True if the bag is now empty. */
-  delete(item: T): boolean {
-    const count = this.#counts.get(item) ?? 0;
-    if (count > 1) this.#counts.set(item, count - 1);
-    else this.#counts.delete(item);
-    return this.#counts.size === 0;
-  }
-
-  collect(into: Set<T>): void {
-    for (const item of this.#counts.keys()) into.add(item);
-  }
-
-  get empty(): boolean {
-    return this.#counts.size === 0;
-  }
-}
+import type {StoredRow} from '../zql/predicate.ts';
+import {rangeKey} from '../zql/range-key.ts';
+import {Bag} from './bag.ts';
+import {type Interest, type RowChange, storedTuple} from './changes.ts';
+import {Ranges} from './ranges.ts';
 
 interface TableRoutes<T> {
   /** By a column and the constant that a row must hold there. */
   readonly constants: Map<string, Map<SqliteValue, Bag<T>>>;
+  /** By a column and the bounds of the number that a row must hold there. */
+  readonly ranges: Map<string, Ranges<T>>;
   /** By a correlation and the keys that present parents demand. */
   readonly demands: Map<string, {readonly columns: readonly string[]; readonly keys: Map<string, Bag<T>>}>;
   /** Nodes that any row may concern. */
@@ -38,10 +19,10 @@ interface TableRoutes<T> {
 }
 
 /**
- * Finds the graphs that a changed row may concern: a hash probe per constant column and per correlation of its table,
- * however many graphs there are (zql.md §3.10).
+ * Finds the graphs that a changed row may concern: a hash probe per constant column and per correlation of its table, a
+ * search per column with bounds, however many graphs there are (zql.md §3.10).
  */
-export class Routes<T> {
+export class Routes<T> implements Interest {
   readonly #tables = new Map<string, TableRoutes<T>>();
 
   add(owner: T, root: NodePlan): void {
@@ -49,7 +30,14 @@ export class Routes<T> {
       const table = this.#table(node.table.name);
       const constant = constantKey(node.where);
       if (!constant) {
-        table.rest.add(owner);
+        const range = rangeKey(node.where, node.table);
+        if (!range) {
+          table.rest.add(owner);
+          continue;
+        }
+        let ranges = table.ranges.get(range.column);
+        if (!ranges) table.ranges.set(range.column, (ranges = new Ranges()));
+        ranges.add(range, owner);
         continue;
       }
       let byValue = table.constants.get(constant.column);
@@ -66,8 +54,16 @@ export class Routes<T> {
     for (const node of routedNodes(root)) {
       const table = this.#table(node.table.name);
       const constant = constantKey(node.where);
-      if (!constant) table.rest.delete(owner);
-      else {
+      if (!constant) {
+        const range = rangeKey(node.where, node.table);
+        if (!range) {
+          table.rest.delete(owner);
+          continue;
+        }
+        const ranges = table.ranges.get(range.column);
+        ranges?.delete(range, owner);
+        if (ranges?.empty) table.ranges.delete(range.column);
+      } else {
         const byValue = table.constants.get(constant.column);
         for (const value of constant.values) if (byValue?.get(value)?.delete(owner)) byValue.delete(value);
         if (byValue?.size === 0) table.constants.delete(constant.column);
@@ -93,11 +89,32 @@ export class Routes<T> {
     if (keys?.size === 0) demands.delete(name);
   }
 
-  concerns(table: string): boolean {
+  inTable(table: string): boolean {
     const routes = this.#tables.get(table);
-    return (
-      routes !== undefined && (routes.constants.size > 0 || routes.demands.size > 0 || !routes.rest.empty)
-    );
+    if (!routes) return false;
+    const {constants, ranges, demands, rest} = routes;
+    return constants.size > 0 || ranges.size > 0 || demands.size > 0 || !rest.empty;
+  }
+
+  /** Where all that graphs ask of a table is found in the key of a row, before and after a change alike. */
+  byKey(table: string, columns: readonly string[]): ((key: StoredRow) => boolean) | null {
+    const routes = this.#tables.get(table);
+    if (!routes) return () => false;
+    const {constants, ranges, demands, rest} = routes;
+    const tells =
+      rest.empty &&
+      [...constants.keys(), ...ranges.keys()].every(column => columns.includes(column)) &&
+      [...demands.values()].every(demand => demand.columns.every(column => columns.includes(column)));
+    if (!tells) return null;
+    return key => {
+      for (const [column, byValue] of constants) if (byValue.has(key[column] ?? null)) return true;
+      for (const [column, inRange] of ranges) if (inRange.has(numberOf(key[column]!))) return true;
+      for (const demand of demands.values()) {
+        const tuple = storedTuple(key, demand.columns);
+        if (tuple !== null && demand.keys.has(tuple)) return true;
+      }
+      return false;
+    };
   }
 
   route(change: RowChange): Set<T> {
@@ -108,6 +125,10 @@ export class Routes<T> {
     for (const row of [change.old, change.new]) {
       if (!row) continue;
       for (const [column, byValue] of routes.constants) byValue.get(row[column] ?? null)?.collect(found);
+      for (const [column, ranges] of routes.ranges) {
+        const value = row[column] ?? null;
+        if (value !== null) ranges.collect(numberOf(value), found);
+      }
       for (const {columns, keys} of routes.demands.values()) {
         const key = storedTuple(row, columns);
         if (key !== null) keys.get(key)?.collect(found);
@@ -118,10 +139,16 @@ export class Routes<T> {
 
   #table(name: string): TableRoutes<T> {
     let table = this.#tables.get(name);
-    if (!table) this.#tables.set(name, (table = {constants: new Map(), demands: new Map(), rest: new Bag()}));
+    if (!table)
+      this.#tables.set(
+        name,
+        (table = {constants: new Map(), ranges: new Map(), demands: new Map(), rest: new Bag()}),
+      );
     return table;
   }
 }
+
+const numberOf = (value: SqliteValue): number => (typeof value === 'string' ? Number.NaN : Number(value));
 
 /** Related nodes are found by the keys demanded of them; roots and EXISTS nodes by what their condition says. */
 const routedNodes = function* (root: NodePlan): Generator<NodePlan> {
