@@ -138,6 +138,8 @@ class Run<In, Out> {
   readonly #operator: OperatorFunction<In, Out>;
   readonly #source: Observable<In>;
   readonly #held: Held[] = [];
+  /** Items in flight, older than those held, of which nothing but their number is to be known. */
+  #nameless = 0;
   /** When the stage's own work last began or went on; null while it does not work. */
   #workingSince: number | null = null;
 
@@ -172,7 +174,7 @@ class Run<In, Out> {
     );
     return () => {
       inner.unsubscribe();
-      this.#settle(this.#held.length);
+      this.#settle(this.#nameless + this.#held.length);
       this.#stage.open(-1);
     };
   }
@@ -184,11 +186,14 @@ class Run<In, Out> {
     stats.itemsIn++;
     stats.bytesIn += bytes;
     if (settles) {
-      this.#held.push({
-        startedMs: this.#board.onSettled ? now() : 0,
-        bytes,
-        position: typeof settles === 'object' ? settles.positionOf(item) : null,
-      });
+      const {onSettled} = this.#board;
+      if (!bytes && !onSettled && typeof settles !== 'object' && this.#held.length === 0) this.#nameless++;
+      else
+        this.#held.push({
+          startedMs: onSettled ? now() : 0,
+          bytes,
+          position: typeof settles === 'object' ? settles.positionOf(item) : null,
+        });
       this.#stage.hold(1, bytes);
     }
     const span = settles ? null : this.#board.onSettled;
@@ -238,7 +243,13 @@ class Run<In, Out> {
 
   #settle(count: number): void {
     if (count === 0) return;
-    const settled = this.#held.splice(0, count);
+    const nameless = Math.min(count, this.#nameless);
+    if (nameless) {
+      this.#nameless -= nameless;
+      this.#stage.hold(-nameless, 0);
+      if (nameless === count) return;
+    }
+    const settled = this.#held.splice(0, count - nameless);
     const span = this.#board.onSettled;
     if (span)
       for (const {startedMs, bytes} of settled)

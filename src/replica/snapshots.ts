@@ -101,6 +101,8 @@ class Connection implements Snapshot {
   readonly db: Database;
   readonly #statements: StatementCache;
   readonly #iterated: StatementCache;
+  readonly #begin: Statement;
+  readonly #end: Statement;
   #version: Version = '';
   visits: Map<number, number> | null = null;
   /** How many users need it beyond this turn of the loop. */
@@ -125,6 +127,8 @@ class Connection implements Snapshot {
     this.db.function('zs_unsafe', {deterministic: true}, (column: unknown) => {
       throw new RangeError(`a value of ${String(column)} is beyond ±(2^53 − 1)`);
     });
+    this.#begin = this.db.prepare('BEGIN');
+    this.#end = this.db.prepare('COMMIT');
     this.#statements = new StatementCache(this.db);
     this.#iterated = new StatementCache(this.db);
   }
@@ -134,7 +138,7 @@ class Connection implements Snapshot {
   }
 
   begin(): void {
-    this.db.exec('BEGIN');
+    this.#begin.run();
     // The read is what pins the snapshot.
     this.#version = this.#statements
       .get('SELECT stateVersion FROM "_zero.replicationState"')
@@ -143,7 +147,7 @@ class Connection implements Snapshot {
   }
 
   end(): void {
-    if (this.db.inTransaction) this.db.exec('COMMIT');
+    if (this.db.inTransaction) this.#end.run();
   }
 
   prepare(sql: string): Statement {

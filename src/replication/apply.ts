@@ -1,4 +1,4 @@
-import type {Database} from 'better-sqlite3';
+import type {Database, Statement} from 'better-sqlite3';
 import type {OperatorFunction} from 'rxjs';
 import {DaemonError, SchemaChanged, StreamUndecodable} from '../errors.ts';
 import {transform} from '../flow/transform.ts';
@@ -61,6 +61,9 @@ class Applier {
   readonly #db: Database;
   readonly #target: ApplierTarget;
   readonly #backfill: BackfillWriter;
+  readonly #begin: Statement;
+  readonly #stamp: Statement;
+  readonly #end: Statement;
   #tables: Tables = new WeakMap();
   /** The relations of this batch, between one schema update and the next: each keeps the shape its rows were written in. */
   #epochs: Tables[] = [];
@@ -69,6 +72,9 @@ class Applier {
 
   constructor({db, watermark, lastVersion, tracker, jobs}: ApplyDeps) {
     this.#db = db;
+    this.#begin = db.prepare('BEGIN IMMEDIATE');
+    this.#stamp = db.prepare(`UPDATE "_zero.replicationState" SET stateVersion = ?, writeTimeMs = ?`);
+    this.#end = db.prepare('COMMIT');
     this.#target = {db, log: new ChangeLogWriter(db), tracker, jobs};
     this.#backfill = new BackfillWriter(this.#target);
     this.#watermark = watermark;
@@ -89,7 +95,7 @@ class Applier {
       for (const transaction of batch.transactions) {
         const at = versionOfLsn(transaction.commitLsn);
         if (at <= this.#watermark) continue;
-        if (!this.#db.inTransaction) this.#db.exec('BEGIN IMMEDIATE');
+        if (!this.#db.inTransaction) this.#begin.run();
         this.#transaction(transaction, at);
         if (transaction.commitTimeMs !== null) {
           version = at;
@@ -108,7 +114,7 @@ class Applier {
   /** A transaction of our own between two of upstream's. */
   #aside(batch: Batch & {kind: 'schema' | 'backfill'}): Version {
     const version = this.#versionAside(batch.kind === 'backfill' ? versionOfLsn(batch.step.asOf) : null);
-    this.#db.exec('BEGIN IMMEDIATE');
+    this.#begin.run();
     this.#target.log.begin(version);
     if (batch.kind === 'schema') this.#schema(batch.update, version);
     else {
@@ -128,10 +134,8 @@ class Applier {
   }
 
   #commit(version: Version): void {
-    this.#db
-      .prepare(`UPDATE "_zero.replicationState" SET stateVersion = ?, writeTimeMs = ?`)
-      .run(version, Date.now());
-    this.#db.exec('COMMIT');
+    this.#stamp.run(version, Date.now());
+    this.#end.run();
     this.#watermark = version;
     this.#lastVersion = version;
   }
