@@ -21,6 +21,8 @@ const reportFetch = reportDownload(parent.log);
 
 const SYNC_CLEANUP_MS = 1500;
 
+/** The dispatcher has heard that there is a replica to serve; of later versions it hears only if workers do not by themselves. */
+let announced = false;
 const versions = await VersionSender.open();
 if (versions) {
   process.on('exit', () => versions.close());
@@ -35,8 +37,14 @@ startReplicating({
   onEvent: event => {
     if (event.type === 'progress') return report(event.progress);
     if (event.type === 'download') return reportFetch(event.progress);
-    if (event.type === 'version-ready' && versions) return versions.send(event.ready);
-    if (event.type === 'recovery') versions?.forget();
+    if (event.type === 'version-ready') {
+      versions?.send(event.ready);
+      if (versions && announced) return;
+      announced = true;
+    } else if (event.type === 'recovery') {
+      versions?.forget();
+      announced = false;
+    }
     parent.send(event);
   },
   onError: error => parent.fatal(error),

@@ -124,7 +124,7 @@ export class Dispatcher {
     switch (message.type) {
       case 'version-ready':
         this.#latest = message.ready;
-        for (const worker of this.#workers) worker.send({type: 'version-ready', ready: message.ready});
+        for (const worker of this.#workers) if (!this.#versionsAt) this.#tell(worker);
         if (this.isReady) this.#becomeReady();
         return;
       case 'versions-at':

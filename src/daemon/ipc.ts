@@ -23,6 +23,7 @@ export type ToChild =
 /** Messages from a child to the dispatcher. */
 export type FromChild =
   | {readonly type: 'ready'}
+  /** The first of a replica; every one where versions have no channel of their own. */
   | {readonly type: 'version-ready'; readonly ready: VersionReady}
   | {readonly type: 'versions-at'; readonly path: string}
   | {readonly type: 'checkpointed'}
