@@ -10,6 +10,7 @@ import {closeReason} from './close-reason.ts';
 import {ExpiryTimer} from './expiry.ts';
 import type {Handshake} from './handshake.ts';
 import type {AppTargets, Auth, ClientConnection, MessageHandler} from './types.ts';
+import {wireFrames} from './wire-frames.ts';
 
 const PONG_FRAME = JSON.stringify(['pong', {}]);
 /** A client gives up after 10 s of silence; unsolicited pongs keep it while its group works (protocol.md §1.7). */
@@ -104,7 +105,15 @@ export class Connection implements ClientConnection {
     this.#write(JSON.stringify(message));
   }
 
-  sendFrames(frames: readonly (string | Buffer)[]): void {
+  sendFrames(frames: readonly Buffer[]): void {
+    if (!this.#isOpen) return;
+    const wire = this.#socket.extensions ? null : wireFrames(frames);
+    if (wire) {
+      // Past the library, which without compression holds nothing back: it would make each frame anew for each client.
+      this.#lastSentMs = Date.now();
+      this.#tcp.write(wire);
+      return;
+    }
     // All frames of a poke in one system call.
     this.#tcp.cork();
     for (const frame of frames) this.#write(frame);
@@ -134,8 +143,12 @@ export class Connection implements ClientConnection {
     this.#ended();
   }
 
+  get #isOpen(): boolean {
+    return !this.#closed && this.#socket.readyState === this.#socket.OPEN;
+  }
+
   #write(frame: string | Buffer): void {
-    if (this.#closed || this.#socket.readyState !== this.#socket.OPEN) return;
+    if (!this.#isOpen) return;
     this.#lastSentMs = Date.now();
     this.#socket.send(frame, {binary: false});
   }

@@ -36,7 +36,7 @@ export interface ClientConnection {
 
   send(message: Down): void;
   /** Sends frames already serialised (text), shared by many clients. Order with `send` is kept. */
-  sendFrames(frames: readonly (string | Buffer)[]): void;
+  sendFrames(frames: readonly Buffer[]): void;
   /** Bytes handed to the socket but not yet taken by the kernel. */
   readonly bufferedBytes: number;
   /** Resolves when everything sent before is flushed, or the connection is closed. */
