@@ -1,5 +1,6 @@
 import type {Database} from 'better-sqlite3';
 import {concat, defer, filter, finalize, map, merge, Observable, of, switchMap, tap} from 'rxjs';
+import {restartLogAfterGap} from '../src/change-log/restart.ts';
 import {openChangeLog} from '../src/change-log/schema.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
@@ -206,7 +207,7 @@ const openStream = async (
   const shard = shardName(config);
   const pool = createPool(config.change.db, {purpose: 'change-log', max: config.change.maxConns});
   try {
-    const {last} = await openChangeLog(pool, {
+    const logged = await openChangeLog(pool, {
       shard,
       replicaVersion: state.replicaVersion,
       publications: state.publications,
@@ -217,15 +218,19 @@ const openStream = async (
     });
     if (activePid !== null) await takeSlot(config, activePid);
     /** What the slot will not send again: an old copy of the file, or another's progress until it lost log and slot. */
-    const missing = async (db: Database): Promise<Version> => {
+    const missing = async (db: Database, last: Version): Promise<Version> => {
       const {stateVersion} = state;
       const confirmed = activePid !== null || (slot.confirmedFlushLsn ?? 0n) > lsnOfVersion(stateVersion);
       if (!confirmed || last <= stateVersion) return stateVersion;
       log.info({from: stateVersion, to: last}, 'the replica catches up from the change log');
       return catchUpFromLog(db, {pool, shard}, stateVersion);
     };
+    const meet = async (db: Database) => {
+      const last = await restartLogAfterGap(pool, db, {shard, owner: config.taskID, last: logged.last, log});
+      return {last, watermark: await missing(db, last)};
+    };
     const db = openWriter(config.replica.file);
-    const watermark = await missing(db).catch(error => {
+    const {last, watermark} = await meet(db).catch(error => {
       db.close();
       throw error;
     });

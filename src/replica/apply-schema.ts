@@ -13,7 +13,7 @@ import {codecFor} from '../pg/types.ts';
 import type {BackfillJobs} from './backfill-jobs.ts';
 import {createIndex, createTable, liteIndexName, recordColumn, recordTable} from './create-table.ts';
 import type {ChangeLogWriter} from './log-changes.ts';
-import {storeSchema} from './stored-schema.ts';
+import {noteShape, storeSchema} from './stored-schema.ts';
 import type {SqliteValue} from './table-spec.ts';
 
 export interface SchemaTarget {
@@ -38,6 +38,7 @@ export const applySchema = (
   run.settle(next);
   const mirrored = {...next, indexes: next.indexes.filter(index => !run.unmet.has(liteIndexName(index)))};
   storeSchema(target.db, mirrored);
+  if (changes.length) noteShape(target.db, version);
   return mirrored;
 };
 

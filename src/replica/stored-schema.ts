@@ -1,5 +1,6 @@
 import type {Database} from 'better-sqlite3';
 import {ReplicaUnusable} from '../errors.ts';
+import type {Version} from '../pg/lsn.ts';
 import type {PublishedSchema} from '../pg/published-schema.ts';
 
 /**
@@ -28,4 +29,24 @@ export const loadSchema = (db: Database): PublishedSchema => {
       cause: error,
     });
   }
+};
+
+/** Notes that at `version` a table changed its shape as other nodes see it, in the caller's transaction. */
+export const noteShape = (db: Database, version: Version): void => {
+  db.exec(
+    `CREATE TABLE IF NOT EXISTS "_zero.shapeVersion" (
+       version TEXT NOT NULL, lock INTEGER PRIMARY KEY DEFAULT 1 CHECK (lock = 1))`,
+  );
+  db.prepare(
+    `INSERT INTO "_zero.shapeVersion" (lock, version) VALUES (1, ?) ON CONFLICT DO UPDATE SET version = excluded.version`,
+  ).run(version);
+};
+
+/** When that was last; null if never since the sync. */
+export const shapeVersion = (db: Database): Version | null => {
+  const known = db.prepare(`SELECT 1 FROM sqlite_master WHERE name = '_zero.shapeVersion'`).get();
+  if (!known) return null;
+  return (
+    (db.prepare('SELECT version FROM "_zero.shapeVersion"').pluck().get() as Version | undefined) ?? null
+  );
 };

@@ -3,6 +3,7 @@ import {ident} from '../pg/identifier.ts';
 import {type Version, versionOfLsn} from '../pg/lsn.ts';
 import {identityKey, liteTableName, type PublishedTable} from '../pg/published-schema.ts';
 import {rowKeyText} from '../replica/log-changes.ts';
+import {noteShape} from '../replica/stored-schema.ts';
 import {type SqliteValue, VERSION_COLUMN} from '../replica/table-spec.ts';
 import type {BackfillStep} from './backfill-step.ts';
 import type {ApplierTarget} from './table-applier.ts';
@@ -15,7 +16,9 @@ interface LoggedEntry {
 
 /**
  * Merges the rows of a snapshot into a table that the stream goes on writing (replication.md §4.5): what the stream wrote
- * or deleted after the snapshot stays. The stream must have reached the snapshot's position before the first step.
+ * or deleted after the snapshot stays. The stream must have reached the snapshot's position before the first step. How far
+ * it is stands in the replica: whoever follows the change log may be interrupted between two steps, or begin there with a
+ * copy.
  */
 export class BackfillWriter {
   readonly #target: ApplierTarget;
@@ -23,7 +26,6 @@ export class BackfillWriter {
 
   constructor(target: ApplierTarget) {
     this.#target = target;
-    target.db.exec('CREATE TEMP TABLE IF NOT EXISTS backfill_seen (id INTEGER PRIMARY KEY)');
   }
 
   /** Within the caller's transaction, which commits as `version`. Sets `step.refused` if the step came too late. */
@@ -35,8 +37,10 @@ export class BackfillWriter {
       this.#run = null;
       return;
     }
-    if (step.tag === 'begin') this.#run = new TableRun(this.#target, table, versionOfLsn(step.asOf));
-    else if (this.#run?.table !== table) step.refused = true;
+    if (step.tag === 'begin') this.#run = TableRun.begin(this.#target, table, versionOfLsn(step.asOf));
+    else this.#run ??= TableRun.resume(this.#target, table, versionOfLsn(step.asOf));
+    if (this.#run?.table !== table) step.refused = true;
+    else if (step.tag === 'begin') return;
     else if (step.tag === 'rows') this.#run.write(step.columns, step.rows, version);
     else this.#end(this.#run, version);
   }
@@ -46,7 +50,8 @@ export class BackfillWriter {
     const job = jobs.get(run.table.oid)!;
     run.removeUnseen();
     jobs.done(run.table);
-    db.prepare('DELETE FROM temp.backfill_seen').run();
+    noteShape(db, version);
+    db.exec(FORGET_RUN);
     this.#run = null;
     if (!job.hidden.length) {
       // Rows that stood in the way were replaced without an entry of their own.
@@ -62,10 +67,20 @@ export class BackfillWriter {
   }
 }
 
+/** The run that is under way, and of rows that may have to go those that the snapshot has. */
+const RUN_TABLES = `
+  CREATE TABLE IF NOT EXISTS "_zero.backfillRun" (
+    oid INTEGER NOT NULL, asOf TEXT NOT NULL, mayRemove INTEGER NOT NULL, displaced INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS "_zero.backfillSeen" (id INTEGER PRIMARY KEY)`;
+const FORGET_RUN = 'DELETE FROM "_zero.backfillRun"; DELETE FROM "_zero.backfillSeen"';
+
+interface RunRow {
+  readonly mayRemove: number;
+  readonly displaced: number;
+}
+
 class TableRun {
   readonly table: PublishedTable;
-  /** True if a unique index made a row give way to another. */
-  displaced = false;
   readonly #target: ApplierTarget;
   readonly #db: Database;
   readonly #name: string;
@@ -82,9 +97,34 @@ class TableRun {
   readonly #find: Statement | null;
   readonly #see: Statement;
   readonly #statements = new Map<string, Statement>();
+  #displaced: boolean;
 
-  constructor(target: ApplierTarget, table: PublishedTable, asOf: Version) {
+  static begin(target: ApplierTarget, table: PublishedTable, asOf: Version): TableRun {
+    const {db} = target;
+    db.exec(RUN_TABLES);
+    db.exec(FORGET_RUN);
+    const isEmpty = db.prepare(`SELECT 1 FROM ${ident(liteTableName(table))}`).get() === undefined;
+    const run = new TableRun(target, table, asOf, {mayRemove: isEmpty ? 0 : 1, displaced: 0});
+    db.prepare('INSERT INTO "_zero.backfillRun" VALUES (?, ?, ?, 0)').run(table.oid, asOf, isEmpty ? 0 : 1);
+    // Rows that nothing identifies cannot be merged: those the snapshot knows are all replaced by it.
+    if (!run.#find && run.#mayInsert) run.#removeUpTo(asOf);
+    return run;
+  }
+
+  /** null if none was begun. */
+  static resume(target: ApplierTarget, table: PublishedTable, asOf: Version): TableRun | null {
+    target.db.exec(RUN_TABLES);
+    const row = target.db
+      .prepare<[number, string], RunRow>(
+        'SELECT mayRemove, displaced FROM "_zero.backfillRun" WHERE oid = ? AND asOf = ?',
+      )
+      .get(table.oid, asOf);
+    return row ? new TableRun(target, table, asOf, row) : null;
+  }
+
+  private constructor(target: ApplierTarget, table: PublishedTable, asOf: Version, state: RunRow) {
     this.table = table;
+    this.#displaced = state.displaced === 1;
     this.#target = target;
     this.#db = target.db;
     this.#name = liteTableName(table);
@@ -102,12 +142,13 @@ class TableRun {
           `SELECT _rowid_ FROM ${ident(this.#name)} WHERE ${this.#keyNames.map(name => `${ident(name)} = ?`).join(' AND ')}`,
         )
       : null;
-    this.#see = this.#db.prepare('INSERT OR IGNORE INTO temp.backfill_seen VALUES (?)');
-    this.#db.prepare('DELETE FROM temp.backfill_seen').run();
-    this.#mayRemove =
-      this.#mayInsert && this.#db.prepare(`SELECT 1 FROM ${ident(this.#name)}`).get() !== undefined;
-    // Rows that nothing identifies cannot be merged: those the snapshot knows are all replaced by it.
-    if (!this.#find && this.#mayInsert) this.#removeUpTo(asOf);
+    this.#see = this.#db.prepare('INSERT OR IGNORE INTO "_zero.backfillSeen" VALUES (?)');
+    this.#mayRemove = this.#mayInsert && state.mayRemove === 1;
+  }
+
+  /** True if a unique index made a row give way to another. */
+  get displaced(): boolean {
+    return this.#displaced;
   }
 
   write(columns: readonly string[], rows: readonly (readonly SqliteValue[])[], version: Version): void {
@@ -132,7 +173,7 @@ class TableRun {
     const gone = this.#db
       .prepare(
         `SELECT _rowid_, ${keys} FROM ${table}
-         WHERE _rowid_ NOT IN (SELECT id FROM temp.backfill_seen) AND ${ident(VERSION_COLUMN)} <= ?`,
+         WHERE _rowid_ NOT IN (SELECT id FROM "_zero.backfillSeen") AND ${ident(VERSION_COLUMN)} <= ?`,
       )
       .raw()
       .safeIntegers()
@@ -188,7 +229,8 @@ class TableRun {
       return this.#statement(verb, names).run(...values);
     } catch (error) {
       if (!(error as {code?: string}).code?.startsWith('SQLITE_CONSTRAINT')) throw error;
-      this.displaced = true;
+      if (!this.#displaced) this.#db.exec('UPDATE "_zero.backfillRun" SET displaced = 1');
+      this.#displaced = true;
       return this.#statement(verb, names, ' OR REPLACE').run(...values);
     }
   }

@@ -1,6 +1,7 @@
 import {expect, test} from 'vitest';
 import {hasDebianPostgres, startDebianPostgres} from '../helpers/debian-postgres.ts';
 import {limitedRole} from '../helpers/limited-role.ts';
+import {followLogOf} from '../helpers/log-follower.ts';
 import {mirrors} from '../helpers/mirror.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {Random} from '../helpers/random.ts';
@@ -76,6 +77,7 @@ const statement = (random: Random, tables: readonly Table[]): string => {
 
 /** Random transactions of rows and shapes; those that PostgreSQL refuses have no effect. */
 const run = async (random: Random, db: TestDatabase, replica: Replicating, rounds: number) => {
+  await using follower = await followLogOf(db, replica);
   const done: string[] = [];
   const burst = async (transactions: number) => {
     for (let n = 0; n < transactions; n++) {
@@ -95,12 +97,14 @@ const run = async (random: Random, db: TestDatabase, replica: Replicating, round
       await burst(2);
       await replica.restart();
     }
-    await mirrors(db, replica).catch(error => {
-      throw new Error(
-        `seed ${random.seed}, after:\n${done.slice(-15).join(';\n')}\n${replica.logged.slice(-8).join('\n')}`,
-        {cause: error},
-      );
-    });
+    await mirrors(db, replica)
+      .then(() => follower.equals())
+      .catch(error => {
+        throw new Error(
+          `seed ${random.seed}, after:\n${done.slice(-15).join(';\n')}\n${replica.logged.slice(-8).join('\n')}`,
+          {cause: error},
+        );
+      });
   }
   expect(done.length).toBeGreaterThan(rounds);
 };
