@@ -1,9 +1,9 @@
 import {Socket} from 'node:net';
 import type {ZeroConfig} from '../config/config.ts';
 import {deserializeConfig} from '../config/handed-config.ts';
-import {DaemonError} from '../errors.ts';
+import {DaemonError, TakenOver} from '../errors.ts';
 import {createLog, type Log} from '../observe/log.ts';
-import {CONFIG_VARIABLE, EXIT_REPORTED, type FromChild, type ToChild} from './ipc.ts';
+import {CONFIG_VARIABLE, EXIT_REPORTED, EXIT_TAKEN_OVER, type FromChild, type ToChild} from './ipc.ts';
 
 export interface Parent {
   readonly config: ZeroConfig;
@@ -27,7 +27,7 @@ export const parentOf = (worker: string): Parent => {
   const fatal = (error: unknown) => {
     const known = error instanceof DaemonError;
     const message = known ? error.message : String((error as Error).stack ?? error);
-    const done = () => process.exit(EXIT_REPORTED);
+    const done = () => process.exit(error instanceof TakenOver ? EXIT_TAKEN_OVER : EXIT_REPORTED);
     if (!process.connected) return done();
     process.send?.({type: 'fatal', code: known ? error.code : null, message} satisfies FromChild, done);
   };

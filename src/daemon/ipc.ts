@@ -52,3 +52,5 @@ export const WORKER_INDEX_VARIABLE = 'ZEROSTREAM_WORKER_INDEX';
 
 /** Exit code of a process whose error was already reported. */
 export const EXIT_REPORTED = 13;
+/** Exit code when another node was meant to go on in our place (config-ops.md §2.3). */
+export const EXIT_TAKEN_OVER = 14;

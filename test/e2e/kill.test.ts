@@ -3,8 +3,8 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {zeroNodePg} from '@rocicorp/zero/server/adapters/pg';
 import {expect, test} from 'vitest';
-import type {DaemonInspection} from '../../src/observe/inspection.ts';
-import {type Daemon, startDaemon} from '../helpers/daemon.ts';
+import {killProcess} from '../helpers/cluster.ts';
+import {startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {Random} from '../helpers/random.ts';
 import {stockClient} from '../helpers/stock-client.ts';
@@ -101,26 +101,6 @@ test(`after kill -9 and restart clients converge and no write is lost or repeate
     await rm(dir, {recursive: true, force: true});
   }
 }, 180_000);
-
-/** SIGKILL of one process; the others must end by themselves, and the whole with a code that is not 0. */
-const killProcess = async (daemon: Daemon, victim: string) => {
-  const response = await fetch(`${daemon.url}/pipelines`);
-  const {processes} = (await response.json()) as DaemonInspection;
-  const target = processes.find(({name}) => name === victim);
-  if (!target) throw new Error(`no ${victim} among ${processes.map(({name}) => name)}`);
-  process.kill(target.pid, 'SIGKILL');
-  expect(await daemon.exited).not.toBe(0);
-  await until(() => processes.every(({pid}) => !alive(pid)), `no process outlives a killed ${victim}`);
-};
-
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 const transaction = async (db: TestDatabase, statements: readonly string[]) => {
   const client = await db.pool.connect();

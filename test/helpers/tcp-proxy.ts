@@ -10,16 +10,23 @@ export interface TcpProxy {
   stall(): void;
   /** Present connections break. */
   cut(): void;
+  /** Present connections break, and new ones do until it is healed: the host is cut off. */
+  block(): void;
+  heal(): void;
+  /** New connections go to another server. */
+  redirect(serverUrl: string): void;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 export const startProxy = async (serverUrl: string): Promise<TcpProxy> => {
-  const target = new URL(serverUrl);
+  let target = new URL(serverUrl);
+  let blocked = false;
   let pairs: {near: Socket; far: Socket}[] = [];
   let accepted = 0;
   const server = createServer(near => {
     accepted++;
+    if (blocked) return void near.destroy();
     const far = createConnection({host: target.hostname, port: Number(target.port)});
     const pair = {near, far};
     pairs.push(pair);
@@ -59,6 +66,16 @@ export const startProxy = async (serverUrl: string): Promise<TcpProxy> => {
       }
     },
     cut,
+    block: () => {
+      blocked = true;
+      cut();
+    },
+    heal: () => {
+      blocked = false;
+    },
+    redirect: other => {
+      target = new URL(other);
+    },
     close,
     [Symbol.asyncDispose]: close,
   };
