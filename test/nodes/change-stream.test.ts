@@ -85,7 +85,9 @@ const subscriber = (url: string, headers: Record<string, string> = {}) => {
     said,
     bytes,
     entries: () => frames.flatMap(frame => parseLogLines(frame)),
-    consume: (watermark: string) => ws.send(JSON.stringify({type: 'consumed', bytes: bytes(), watermark})),
+    consume: (watermark: string) => {
+      if (ws.readyState === ws.OPEN) ws.send(JSON.stringify({type: 'consumed', bytes: bytes(), watermark}));
+    },
     ended: () => ended,
     [Symbol.dispose]: () => ws.terminate(),
   };
