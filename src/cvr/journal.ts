@@ -5,8 +5,9 @@ import {cvrStatements} from './statements.ts';
 
 /** Rows written in one transaction, about. */
 const MAX_ROWS = 20_000;
-/** Commits that clients wait for go first. */
+/** Commits that clients wait for go first, for so long at most. */
 const DELAY_MS = 50;
+const PATIENCE_MS = 1000;
 const RETRY_MS = 1000;
 const DRAIN_MS = 2000;
 const UNIQUE_VIOLATION = '23505';
@@ -20,8 +21,10 @@ export class RowJournal {
   readonly #pool: pg.Pool;
   readonly #log: Log;
   readonly #sql: ReturnType<typeof cvrStatements>;
-  /** Rows by group that are, or may be, still in the journal. */
-  readonly #pending = new Map<string, number>();
+  /** Rows by group that are, or may be, still in the journal; and since when, in order. */
+  readonly #pending = new Map<string, {readonly rows: number; readonly sinceMs: number}>();
+  /** Says whether clients wait for commits. */
+  busy: () => boolean = () => false;
   #running: Promise<void> | null = null;
   #timer: NodeJS.Timeout | undefined;
 
@@ -38,7 +41,9 @@ export class RowJournal {
 
   /** A record was committed. */
   added(clientGroupID: string, rows: number): void {
-    this.#pending.set(clientGroupID, (this.#pending.get(clientGroupID) ?? 0) + rows);
+    const known = this.#pending.get(clientGroupID);
+    const sinceMs = known?.sinceMs ?? performance.now();
+    this.#pending.set(clientGroupID, {rows: (known?.rows ?? 0) + rows, sinceMs});
     this.#schedule(DELAY_MS);
   }
 
@@ -66,12 +71,18 @@ export class RowJournal {
     if (this.#timer || this.#running) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
+      if (this.busy() && !this.#isOverdue()) return this.#schedule(DELAY_MS);
       this.#running = this.#work().finally(() => {
         this.#running = null;
         if (this.#pending.size) this.#schedule(DELAY_MS);
       });
     }, delayMs);
     this.#timer.unref();
+  }
+
+  #isOverdue(): boolean {
+    const [oldest] = this.#pending.values();
+    return oldest !== undefined && performance.now() - oldest.sinceMs > PATIENCE_MS;
   }
 
   async #work(): Promise<void> {
@@ -86,15 +97,15 @@ export class RowJournal {
   #batch(): string[] {
     const groups: string[] = [];
     let rows = 0;
-    for (const [group, count] of this.#pending) {
+    for (const [group, pending] of this.#pending) {
       groups.push(group);
-      if ((rows += count) >= MAX_ROWS) break;
+      if ((rows += pending.rows) >= MAX_ROWS) break;
     }
     return groups;
   }
 
   async #write(groups: readonly string[]): Promise<void> {
-    const counts = groups.map(group => this.#pending.get(group));
+    const before = groups.map(group => this.#pending.get(group));
     try {
       await this.#transaction(groups, true).catch(error => {
         if ((error as {code?: string}).code !== UNIQUE_VIOLATION) throw error;
@@ -105,7 +116,7 @@ export class RowJournal {
     }
     // What was added meanwhile may not have been seen.
     for (const [i, group] of groups.entries())
-      if (this.#pending.get(group) === counts[i]) this.#pending.delete(group);
+      if (this.#pending.get(group) === before[i]) this.#pending.delete(group);
   }
 
   async #transaction(groups: readonly string[], trustFirst: boolean): Promise<void> {

@@ -9,7 +9,7 @@ import type {CvrUpdate, RowColumns} from './types.ts';
 const MAX_GROUPS = 100;
 const MAX_ROWS = 20_000;
 /** A group's rows beyond this many are journaled: its clients do not wait for their indexes. */
-const JOURNAL_ROWS = 100;
+const JOURNAL_ROWS = 30;
 /** Transactions under way at once: the next is prepared and planned while the last is flushed to disk. */
 const MAX_RUNNING = 2;
 
@@ -53,6 +53,7 @@ export class CvrStore {
     this.#taskID = taskID;
     this.#sql = cvrStatements(shard);
     this.#journal = journal;
+    journal.busy = () => this.#running > 0;
   }
 
   /**

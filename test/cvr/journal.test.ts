@@ -113,3 +113,13 @@ test('groups that share their rows each get them', async () => {
   for (const id of ['s1', 's2', 's3']) expect((await stored(db, id)).rows).toHaveLength(150);
   for (const id of ['s4', 's5']) expect((await stored(db, id)).rows).toHaveLength(1);
 });
+
+test('rows wait while clients wait for commits, but not for ever', async () => {
+  const {store, journal} = server(db, 'T1');
+  let asked = 0;
+  journal.busy = () => ++asked > 0;
+  await store.commit(update('patient', '00', '0a', {rows: [many(150, '08')]}));
+  await until(() => asked > 2, 'the journal has put it off');
+  expect((await stored(db, 'patient')).rows).toEqual([]);
+  await until(async () => (await stored(db, 'patient')).rows.length === 150, 'the rows are in the table');
+});
