@@ -13,6 +13,7 @@ import {hotFunctions, profilingEnv} from './helpers/profile.ts';
 import {renderTable} from './helpers/table.ts';
 import {type FigureID, TARGETS} from './helpers/targets.ts';
 import {type Bench, World} from './helpers/world.ts';
+import {runBootstrap} from './load/bootstrap.ts';
 import {runLoad} from './load/load.ts';
 import {changes} from './queries/changes.ts';
 import {fanOut} from './queries/fan-out.ts';
@@ -37,6 +38,7 @@ const suiteLine = ([suite, benches]: [string, readonly Bench[]]): string =>
 const HELP = `Usage: npm run bench -- [suite, bench or figure …] [options]
        npm run bench -- data <postgres URL>   only load the issue tracker into an empty database
        npm run bench -- load                  unit costs of many client groups, and a capacity model checked against them
+       npm run bench -- bootstrap             how other nodes that fetch the replica slow down changes
 
 Suites with their benches and figures; all of them by default:
 ${Object.entries(SUITES).map(suiteLine).join('\n')}
@@ -47,7 +49,7 @@ ${Object.entries(SUITES).map(suiteLine).join('\n')}
   --rounds N       each figure is the median of so many rounds (default 3)
   --profile        print where the processes of our server spent their time (slows them a little)
   --groups N       load: groups on one view-syncer by which the model is made; checked with N and 2 N on each (default 500)
-  --nodes N        load: view-syncers on which it is checked (default 3)
+  --nodes N        load: view-syncers on which it is checked (default 3); bootstrap: nodes that fetch at once
   --workers N      load: sync workers of each view-syncer (default 1)
   --no-build       measure the dist folder as it is
 `;
@@ -132,7 +134,7 @@ const run = async (): Promise<void> => {
   if (failures.length > 0) process.exitCode = 1;
 };
 
-const load = async (): Promise<void> => {
+const aside = async (work: (world: World) => Promise<string>): Promise<void> => {
   const postgres = await startBenchPostgres();
   const oursEnv = {ZERO_NUM_SYNC_WORKERS: values.workers};
   const world = new World({
@@ -144,9 +146,7 @@ const load = async (): Promise<void> => {
     oursEnv,
   });
   try {
-    process.stdout.write(
-      `\n${await runLoad(world, {groups: Number(values.groups), nodes: Number(values.nodes)})}`,
-    );
+    process.stdout.write(`\n${await work(world)}`);
   } finally {
     await postgres.stop();
   }
@@ -156,7 +156,9 @@ const main = async (): Promise<void> => {
   watchInterrupts();
   const [what, url] = positionals;
   if (values.help) return void process.stdout.write(HELP);
-  if (what === 'load') return load();
+  const nodes = Number(values.nodes);
+  if (what === 'load') return aside(world => runLoad(world, {groups: Number(values.groups), nodes}));
+  if (what === 'bootstrap') return aside(world => runBootstrap(world, nodes));
   if (what !== 'data') return run();
   if (!url) throw new Error(HELP);
   const startedAt = Date.now();

@@ -5,7 +5,7 @@ import {BenchServer} from '../helpers/bench-server.ts';
 import {treeCpuMs} from '../helpers/process-tree.ts';
 import type {World} from '../helpers/world.ts';
 
-const SECRET = 'between nodes';
+export const SECRET = 'between nodes';
 
 /** A replication-manager and the view-syncers behind it, each a process tree with a replica of its own. */
 export class Cluster {
@@ -38,8 +38,7 @@ export class Cluster {
     };
     try {
       const manager = await start({ZERO_NUM_SYNC_WORKERS: '0'});
-      const {hostname, port} = new URL(manager.url);
-      const uri = `ws://${hostname}:${Number(port) + 1}`;
+      const uri = changeStreamerOf(manager);
       await Promise.all(Array.from({length: nodes}, () => start({ZERO_CHANGE_STREAMER_URI: uri})));
       const viewSyncers = started.filter(server => server !== manager);
       return new Cluster(manager, viewSyncers, await postmasterOf(upstream.client));
@@ -47,6 +46,11 @@ export class Cluster {
       await Promise.all(started.map(server => server.stop()));
       throw error;
     }
+  }
+
+  /** Of the replication-manager, for other nodes. */
+  get uri(): string {
+    return changeStreamerOf(this.manager);
   }
 
   get urls(): readonly string[] {
@@ -75,6 +79,11 @@ export class Cluster {
     await this.manager.stop();
   }
 }
+
+const changeStreamerOf = (manager: BenchServer): string => {
+  const {hostname, port} = new URL(manager.url);
+  return `ws://${hostname}:${Number(port) + 1}`;
+};
 
 const postmasterOf = async (client: pg.Client): Promise<number> => {
   const {rows} = await client.query<{pid: number}>('SELECT pg_backend_pid() AS pid');
