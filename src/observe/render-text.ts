@@ -62,6 +62,15 @@ const replicatorHead = (replicator: ReplicatorInspection, atMs: number): string[
           `  slot ${slot.name} · WAL ${slot.walStatus ?? 'none'}${slot.retainedBytes === null ? '' : `, ${bytesText(slot.retainedBytes)} kept upstream`}, looked at ${durationText(Math.max(0, atMs - slot.checkedAtMs))} ago`,
         ]
       : []),
+    ...(replicator.follows
+      ? [
+          `  follows ${replicator.follows.uri} for ${durationText(Math.max(0, atMs - replicator.follows.sinceMs))}`,
+        ]
+      : []),
+    ...replicator.subscribers.map(
+      ({taskID, address, consumedVersion, sentVersion, sentBytes, bytesInFlight, live}) =>
+        `  followed by ${taskID} (${address}) · ${live ? 'live' : 'reading the change log'} · sent ${sentVersion}, ${bytesText(sentBytes)} · holds ${consumedVersion} · ${bytesText(bytesInFlight)} on the way`,
+    ),
     ...(replicator.reading.length
       ? [`  reading rows of ${replicator.reading.join(', ')} beside the stream`]
       : []),

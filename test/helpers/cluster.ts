@@ -24,6 +24,29 @@ export const viewSyncer = (
   options: NodeOptions = {},
 ): Promise<Daemon> => node(db, options, uri === null ? {} : {ZERO_CHANGE_STREAMER_URI: uri});
 
+/** Waits until one replica is row for row the other; fails with the difference. A replica may be missing while it is fetched. */
+export const becomesEqual = async (
+  one: Pick<Daemon, 'replicaFile'>,
+  other: Pick<Daemon, 'replicaFile'>,
+): Promise<void> => {
+  const now = (node: Pick<Daemon, 'replicaFile'>) => {
+    try {
+      return dump(node);
+    } catch {
+      return [];
+    }
+  };
+  await until(
+    () => {
+      const wanted = now(other);
+      return wanted.length > 0 && now(one).join('\n') === wanted.join('\n');
+    },
+    'the replicas are equal',
+    20_000,
+  ).catch(() => {});
+  expect(dump(one)).toEqual(dump(other));
+};
+
 /** SIGKILL of one process; the others must end by themselves, and the whole with a code that is not 0. */
 export const killProcess = async (daemon: Daemon, victim: string): Promise<void> => {
   const response = await fetch(`${daemon.url}/pipelines`);

@@ -8,7 +8,13 @@ import {difference, plain} from '../e2e/compare.ts';
 import {deployAnyone} from '../e2e/permissions.ts';
 import {initialRows} from '../e2e/random-data.ts';
 import {ddl, schema, zql} from '../e2e/schema.ts';
-import {changeStreamer, dump, killProcess, replicationManager, viewSyncer} from '../helpers/cluster.ts';
+import {
+  becomesEqual,
+  changeStreamer,
+  killProcess,
+  replicationManager,
+  viewSyncer,
+} from '../helpers/cluster.ts';
 import type {Daemon} from '../helpers/daemon.ts';
 import {createDatabase} from '../helpers/postgres.ts';
 import {Random} from '../helpers/random.ts';
@@ -122,8 +128,7 @@ test(`clients of all nodes converge, whatever happens to the nodes (seed ${seed}
     }
     for (const client of clients) expect(client.complaints).toEqual([]);
     // The lives of clients are written beside the load; in the end all replicas are equal.
-    for (const node of nodes)
-      await until(() => dump(node).join('\n') === dump(manager).join('\n'), 'the replicas are equal', 10_000);
+    for (const node of nodes) await becomesEqual(node, manager);
   } finally {
     await Promise.all(clients.map(client => client[Symbol.asyncDispose]()));
     await Promise.all([...nodes, manager].map(node => node[Symbol.asyncDispose]()));

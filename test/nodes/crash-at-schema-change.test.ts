@@ -1,0 +1,50 @@
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {expect, test} from 'vitest';
+import {
+  becomesEqual,
+  changeStreamer,
+  dump,
+  killProcess,
+  replicationManager,
+  viewSyncer,
+} from '../helpers/cluster.ts';
+import {createDatabase} from '../helpers/postgres.ts';
+import {until} from '../helpers/until.ts';
+
+test('a crash between replica and change log, at a schema change, leaves no node without it', async () => {
+  await using db = await createDatabase(
+    `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')`,
+  );
+  const dir = await mkdtemp(join(tmpdir(), 'zs-crash-'));
+  let manager = await replicationManager(db, {dir});
+  try {
+    await using follower = await viewSyncer(db, changeStreamer(manager));
+    await db.query(`INSERT INTO t VALUES (2, 'b')`);
+    await until(() => dump(follower).some(line => line.includes('"b"')), 'the change has arrived');
+
+    // The log cannot be written: what follows reaches the replica alone.
+    const lock = await db.pool.connect();
+    await lock.query(`BEGIN; LOCK TABLE "${db.appID}_0/cdc"."changeLog" IN SHARE MODE`);
+    await db.query(`INSERT INTO t VALUES (3, 'old shape')`);
+    await db.query(`ALTER TABLE t RENAME COLUMN v TO w; ALTER TABLE t ADD COLUMN n int DEFAULT 7`);
+    await db.query(`INSERT INTO t VALUES (4, 'new shape', 8)`);
+    await until(() => dump(manager).some(line => line.includes('new shape')), 'the replica has all');
+    expect(dump(follower).join()).not.toContain('old shape');
+    const {port} = manager;
+    await killProcess(manager, 'replicator');
+    await lock.query('ROLLBACK');
+    lock.release();
+
+    manager = await replicationManager(db, {dir, port});
+    await db.query(`INSERT INTO t VALUES (5, 'afterwards', 9)`);
+    await until(() => dump(manager).some(line => line.includes('afterwards')), 'the replica goes on');
+    await becomesEqual(follower, manager);
+    expect(manager.output()).toContain('the change log lacks a schema change');
+    expect(manager.output()).not.toContain('initial sync started');
+  } finally {
+    await manager[Symbol.asyncDispose]();
+    await rm(dir, {recursive: true, force: true});
+  }
+});
