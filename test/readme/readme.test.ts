@@ -21,7 +21,8 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'npm run bench -- queries T3': 'a bench of some minutes; its parts are the same',
   'npm run bench -- --ours-only --scale 0.05 --rounds 1': 'a bench of some minutes',
   'npm run bench -- T10 --ours-only --profile': 'a bench of some minutes',
-  'npm run bench -- load --groups 500': 'a bench of some minutes',
+  'npm run bench -- load --scale 0.1': 'a bench of some minutes',
+  'npm run bench -- bootstrap --nodes 8': 'a bench of a minute',
   'npm run bench -- data postgres://…': 'loads 900,000 rows',
 };
 
