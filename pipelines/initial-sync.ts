@@ -98,7 +98,7 @@ export const initialSync = ({config, log, board}: InitialSyncDeps): Observable<S
     return from(opening).pipe(
       concatMap(opened => {
         const budget = watchSlot(opened.session.client, opened.context.slot, WATCH_EVERY_MS).pipe(
-          tap(health => warnOfBudget(health, opened.context.slot, log)),
+          tap(budgetWatch(opened.context.slot, log)),
           ignoreElements(),
         );
         const steps = concat(
@@ -132,7 +132,8 @@ export const initialSync = ({config, log, board}: InitialSyncDeps): Observable<S
   });
 };
 
-const WATCH_EVERY_MS = 10_000;
+const WATCH_EVERY_MS = 2000;
+const WARN_EVERY_MS = 10_000;
 
 const progress = (sync: Sync, phase: SyncProgress['phase'], name: string): SyncProgress => ({
   phase,
@@ -153,11 +154,20 @@ const unwritable = (error: unknown): unknown =>
       )
     : error;
 
-const warnOfBudget = (health: SlotHealth, slot: string, log: Log) => {
-  const danger = slotDanger(health, slot);
-  if (danger) log.warn({retainedBytes: health.retainedBytes, walStatus: health.walStatus}, danger);
-  if (!health.exists || health.walStatus === 'lost')
-    throw new SyncInterrupted(`PostgreSQL gave up the slot ${slot} while tables were copied. ${SLOT_ADVICE}`);
+/** Looked at often, since WAL may be dropped at any checkpoint; said less often. */
+const budgetWatch = (slot: string, log: Log): ((health: SlotHealth) => void) => {
+  let warnedMs = Number.NEGATIVE_INFINITY;
+  return health => {
+    const danger = slotDanger(health, slot);
+    if (danger && performance.now() - warnedMs > WARN_EVERY_MS) {
+      warnedMs = performance.now();
+      log.warn({retainedBytes: health.retainedBytes, walStatus: health.walStatus}, danger);
+    }
+    if (!health.exists || health.walStatus === 'lost')
+      throw new SyncInterrupted(
+        `PostgreSQL gave up the slot ${slot} while tables were copied. ${SLOT_ADVICE}`,
+      );
+  };
 };
 
 const SLOT_ADVICE = 'Raise max_slot_wal_keep_size to more than is written while the initial sync runs.';

@@ -33,16 +33,19 @@ export interface Replicating {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A replicator in this process, on a replica file of its own, streaming when the promise settles. */
+/**
+ * A replicator in this process, on a replica file of its own, streaming when the promise settles. `logged` takes what is
+ * logged, for tests that look at it before.
+ */
 export const replicating = async (
   db: TestDatabase,
   overrides: Partial<ZeroConfig> = {},
+  logged: string[] = [],
 ): Promise<Replicating> => {
   const dir = await mkdtemp(join(tmpdir(), 'zs-replicating-'));
   const config = testConfig(db, dir, overrides);
   const events: ReplicatorEvent[] = [];
   const errors: unknown[] = [];
-  const logged: string[] = [];
   const note = (line: string) => {
     const {msg, err} = JSON.parse(line) as {msg: string; err?: {message: string}};
     logged.push(err ? `${msg}: ${err.message}` : msg);

@@ -1,4 +1,5 @@
 import {createConnection, createServer, type Socket} from 'node:net';
+import {Transform} from 'node:stream';
 
 /** A TCP proxy in front of a server, for networks that misbehave. */
 export interface TcpProxy {
@@ -19,7 +20,11 @@ export interface TcpProxy {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export const startProxy = async (serverUrl: string): Promise<TcpProxy> => {
+/** @param options `bytesPerSecond`: what each connection carries from the server at most. */
+export const startProxy = async (
+  serverUrl: string,
+  options: {readonly bytesPerSecond?: number} = {},
+): Promise<TcpProxy> => {
   let target = new URL(serverUrl);
   let blocked = false;
   let pairs: {near: Socket; far: Socket}[] = [];
@@ -31,7 +36,8 @@ export const startProxy = async (serverUrl: string): Promise<TcpProxy> => {
     const pair = {near, far};
     pairs.push(pair);
     near.pipe(far);
-    far.pipe(near);
+    if (options.bytesPerSecond) far.pipe(slow(options.bytesPerSecond)).pipe(near);
+    else far.pipe(near);
     const end = () => {
       near.destroy();
       far.destroy();
@@ -80,3 +86,10 @@ export const startProxy = async (serverUrl: string): Promise<TcpProxy> => {
     [Symbol.asyncDispose]: close,
   };
 };
+
+const slow = (bytesPerSecond: number): Transform =>
+  new Transform({
+    transform: (chunk: Buffer, _, done) => {
+      setTimeout(() => done(null, chunk), (chunk.length / bytesPerSecond) * 1000);
+    },
+  });

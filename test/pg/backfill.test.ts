@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest';
 import {readTableSpecs} from '../../src/replica/read-schema.ts';
 import {mirrors} from '../helpers/mirror.ts';
-import {createDatabase} from '../helpers/postgres.ts';
+import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {Random} from '../helpers/random.ts';
 import {replicating} from '../helpers/replicating.ts';
 import {until} from '../helpers/until.ts';
@@ -55,6 +55,69 @@ test('a table enters a publication with its rows while they change', async () =>
   await db.query('ALTER PUBLICATION few SET TABLE b (id, v, n)');
   await mirrors(db, replica);
 });
+
+/** Rows change for as long as `work` takes, and a while before and after; returns how many statements were run. */
+const whileWriting = async (db: TestDatabase, statement: () => string, work: () => Promise<unknown>) => {
+  let writing = true;
+  let written = 0;
+  const writer = (async () => {
+    for (; writing; written++)
+      await db.query(statement()).catch(error => {
+        // The whole statement is undone: a key that is taken, a row that no partition holds, a deadlock with the change.
+        if (!/^(23505|23514|40P01)$/.test(error.code)) throw error;
+      });
+  })();
+  const more = async (n: number) => {
+    const from = written;
+    await until(() => written >= from + n, 'rows change');
+  };
+  try {
+    await more(10);
+    await work();
+    await more(10);
+  } finally {
+    writing = false;
+    await writer;
+  }
+};
+
+test('rows that a schema change rewrites arrive as they are, while others change', async () => {
+  const random = new Random(Date.now() % 100_000);
+  await using db = await createDatabase(`${TABLE}
+    CREATE TABLE event (id int, day int, v text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+    CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM (0) TO (10);
+    CREATE TABLE event_2 PARTITION OF event FOR VALUES FROM (10) TO (20);
+    INSERT INTO event SELECT i, i % 20, 'v' || i FROM generate_series(1, 2000) i;
+    CREATE PUBLICATION pair FOR TABLE b, event WITH (publish_via_partition_root = true)`);
+  await using replica = await replicating(db, {app: {id: db.appID, publications: ['pair']}});
+  const event = () => {
+    const id = 1 + random.int(2000);
+    return random.pick([
+      `UPDATE event SET v = v || '!' WHERE id BETWEEN ${id} AND ${id + 20}`,
+      `DELETE FROM event WHERE id = ${id}`,
+      `UPDATE event SET day = (day + 10) % 20 WHERE id = ${id}`,
+      `INSERT INTO event VALUES (${id}, ${random.int(20)}, 'again') ON CONFLICT DO NOTHING`,
+    ]);
+  };
+  for (const step of [
+    `ALTER TABLE b ALTER v TYPE varchar(2000) USING upper(v)`,
+    `ALTER TABLE b ALTER n TYPE numeric USING n / 4.0`,
+    'ALTER PUBLICATION pair SET TABLE b WHERE (id > 4000), event',
+    'ALTER PUBLICATION pair SET TABLE b WHERE (id < 2000), event',
+    'ALTER PUBLICATION pair SET TABLE b, event',
+    'ALTER TABLE event DETACH PARTITION event_2',
+    'ALTER TABLE event ATTACH PARTITION event_2 FOR VALUES FROM (10) TO (20)',
+  ]) {
+    await whileWriting(
+      db,
+      () => (random.chance(0.5) ? change(random) : event()),
+      () => db.query(step),
+    );
+    await mirrors(db, replica).catch(error => {
+      throw new Error(`seed ${random.seed}, after: ${step}`, {cause: error});
+    });
+  }
+}, 120_000);
 
 test('what is being read is hidden, survives a restart, and is then complete', async () => {
   await using db = await createDatabase(TABLE);

@@ -7,6 +7,7 @@ import {arrives, T} from '../helpers/arrives.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {type PostgresServer, startPostgres} from '../helpers/postgres-server.ts';
 import {replicating} from '../helpers/replicating.ts';
+import {until} from '../helpers/until.ts';
 
 let server: PostgresServer;
 beforeAll(async () => {
@@ -40,6 +41,32 @@ test('a restarted upstream is met again, and nothing is lost', async () => {
   await arrives(db, replica);
   await restart();
   await arrives(db, replica);
+  expect(replica.mishaps()).toEqual([]);
+});
+
+test('a server that crashes under load is met again, and nothing is lost', async () => {
+  await using db = await createDatabase(T, server.url);
+  await using replica = await replicating(db);
+  await arrives(db, replica);
+  for (let round = 0; round < 2; round++) {
+    let writing = true;
+    let committed = 0;
+    const writers = [0, 1].map(async () => {
+      while (writing)
+        await db.query(`INSERT INTO t (v) SELECT repeat('x', 500) FROM generate_series(1, 50)`).then(
+          () => committed++,
+          () => new Promise(resolve => setTimeout(resolve, 20)),
+        );
+    });
+    await until(() => committed > 20, 'rows are written');
+    await server.server.crash();
+    await server.server.start();
+    const before = committed;
+    await until(() => committed > before + 20, 'rows are written again');
+    writing = false;
+    await Promise.all(writers);
+    await arrives(db, replica);
+  }
   expect(replica.mishaps()).toEqual([]);
 });
 

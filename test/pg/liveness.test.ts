@@ -85,6 +85,35 @@ test('silence of a server that has nothing to say is not mistaken for death', as
   expect(retries(replica)).toEqual([]);
 });
 
+test('a server that never gives up on its own is neither given up nor flooded', async () => {
+  await using db = await createDatabase(T);
+  await db.query(`ALTER DATABASE "${db.name}" SET wal_sender_timeout = 0`);
+  await using replica = await replicating(db);
+  const pid = await streaming(db);
+  await arrives(db, replica);
+  const replies = async () =>
+    (await db.query('SELECT reply_time::text AS at FROM pg_stat_replication WHERE pid = $1', [pid])).rows[0]
+      .at;
+  // A limit of zero must not make a timer of zero: after the row is acknowledged, nothing is said for seconds.
+  let last = '';
+  let sinceMs = Date.now();
+  await until(
+    async () => {
+      const now = await replies();
+      if (now !== last) {
+        last = now;
+        sinceMs = Date.now();
+      }
+      return Date.now() - sinceMs > 2000;
+    },
+    'there is silence',
+    30_000,
+  );
+  expect(await walsender(db)).toBe(pid);
+  expect(retries(replica)).toEqual([]);
+  await arrives(db, replica);
+});
+
 test('a connection that breaks again and again costs nothing but time', async () => {
   await using db = await createDatabase(T);
   await using proxy = await startProxy(db.url);

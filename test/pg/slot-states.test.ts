@@ -9,6 +9,7 @@ import {testConfig} from '../helpers/config.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {type PostgresServer, startPostgres} from '../helpers/postgres-server.ts';
 import {type Replicating, replicating} from '../helpers/replicating.ts';
+import {startProxy} from '../helpers/tcp-proxy.ts';
 import {until} from '../helpers/until.ts';
 
 // A server of its own: its limits on WAL are tight, its segments small, and nothing else writes to it.
@@ -152,6 +153,34 @@ test('a slot that is active elsewhere is taken', async () => {
   await arrives(db, replica);
   await until(() => ended, 'the other stream has ended');
   expect(rebuilds(replica)).toEqual([]);
+});
+
+test('an initial sync warns of the WAL that it makes the server keep, and begins anew if that is given up', async () => {
+  await using db = await createDatabase(
+    `${T} INSERT INTO t (v) SELECT repeat('x', 3000) FROM generate_series(1, 8000)`,
+    server.url,
+  );
+  await using proxy = await startProxy(db.url, {bytesPerSecond: 3_000_000});
+  const {upstream, change, cvr} = testConfig(db, '/nowhere');
+  const logged: string[] = [];
+  const starting = replicating(db, {upstream: {...upstream, db: proxy.url}, change, cvr}, logged);
+  starting.catch(() => {});
+  const copying = async () =>
+    (
+      await db.query(
+        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY (SELECT %'`,
+      )
+    ).rowCount !== 0;
+  await until(copying, 'tables are copied', 20_000);
+  await fillWalUntil(db, 'unreserved');
+  await until(() => logged.some(line => line.includes('raise max_slot_wal_keep_size')), 'it warns', 10_000);
+  await db.query('CHECKPOINT');
+  await until(() => logged.some(line => line.includes('gave up the slot')), 'it is noticed', 10_000);
+  await using replica = await starting;
+  await arrives(db, replica);
+  expect(rebuilds(replica)).toEqual([]);
+  const slots = await db.query('SELECT 1 FROM pg_replication_slots WHERE database = current_database()');
+  expect(slots.rowCount).toBe(1);
 });
 
 test('a publication that was dropped and created again leads to a rebuild', async () => {
