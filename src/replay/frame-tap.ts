@@ -87,7 +87,7 @@ export class FrameTap implements SideWitness {
 
   #see(frames: WalFrames): void {
     for (const listener of this.#listening) listener.frames(frames);
-    for (const frame of frames) {
+    for (const [i, frame] of frames.entries()) {
       const relation = relationOf(frame);
       // The frame's memory is the socket's and will be used again.
       if (relation !== null) this.#relations.set(relation, Buffer.from(frame));
@@ -97,18 +97,22 @@ export class FrameTap implements SideWitness {
         if (commit !== null) {
           this.#inTransaction = false;
           this.#lastCommit = commit;
+          // Under load no group of frames may ever end between two transactions.
+          if (this.#waiting.size) this.#admit(frames.slice(i + 1));
         }
       }
     }
     this.#admit();
   }
 
-  #admit(): void {
+  /** @param rest frames that have come already. */
+  #admit(rest: WalFrames = []): void {
     if (this.#inTransaction || this.#filling) return;
     for (const listener of this.#waiting) {
       this.#waiting.delete(listener);
       this.#listening.add(listener);
       listener.start([...this.#relations.values()], this.#lastCommit);
+      if (rest.length) listener.frames(rest);
     }
   }
 

@@ -83,7 +83,7 @@ const draw = (
 const box = ({operator, rows, keys, sharedBy}: Operator, x: number, y: number, step: boolean): SVGElement =>
   svg(
     'g',
-    {class: step ? 'operator step' : 'operator'},
+    {class: `operator${step ? ' step' : ''}${sharedBy > 1 ? ' shared' : ''}`},
     (operator.length > LONGEST || sharedBy > 1) &&
       svg('title', {}, sharedBy > 1 ? `${operator}, shared by ${sharedBy} graphs` : operator),
     svg('rect', {
@@ -101,7 +101,7 @@ const box = ({operator, rows, keys, sharedBy}: Operator, x: number, y: number, s
     ),
   );
 
-const LONGEST = 19;
+const LONGEST = 20;
 
 const clipped = (text: string): string => (text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text);
 

@@ -147,7 +147,8 @@ export class Picture {
     const update = (flow: StageFlow) => {
       group.classList.toggle('idle', !flow.running && flow.inPerSecond === 0);
       group.classList.toggle('hot', flow.busy > 0.6);
-      rate.textContent = small && flow.inPerSecond === 0 ? '' : `${countText(flow.inPerSecond)}/s`;
+      rate.textContent =
+        small && (flow.inPerSecond === 0 || name.length > 9) ? '' : `${countText(flow.inPerSecond)}/s`;
       const told = noteOf(flow);
       note.textContent = told;
       group.setAttribute(

@@ -1,0 +1,46 @@
+import {Subject} from 'rxjs';
+import {expect, test} from 'vitest';
+import type {WalFrames} from '../../src/pg/wal-source.ts';
+import {FrameTap} from '../../src/replay/frame-tap.ts';
+import {beginOf, commitOf} from '../../src/replay/recording.ts';
+
+/** A frame of XLogData with a pgoutput message that says no more than where its transaction commits. */
+const frame = (tag: 'B' | 'C' | 'I', commit = 0n): Buffer => {
+  const bytes = Buffer.alloc(25 + 25);
+  bytes[0] = 0x77;
+  bytes.write(tag, 25);
+  bytes.writeBigUInt64BE(commit, tag === 'C' ? 27 : 26);
+  return bytes;
+};
+
+const told = (frames: WalFrames): string =>
+  frames
+    .map(one => {
+      if (beginOf(one) !== null) return `begin ${beginOf(one)}`;
+      return commitOf(one) === null ? 'change' : `commit ${commitOf(one)}`;
+    })
+    .join(', ');
+
+test('who waits is let in between two transactions, also where no group of frames ends there', () => {
+  const tap = new FrameTap();
+  const source = new Subject<WalFrames>();
+  const passed: string[] = [];
+  source.pipe(tap.watch()).subscribe(frames => passed.push(told(frames)));
+  source.next([frame('B', 1n), frame('I')]);
+  const heard: string[] = [];
+  const stop = tap.listen({
+    start: (_, lastCommit) => heard.push(`after ${lastCommit}`),
+    frames: frames => heard.push(told(frames)),
+    aside: () => {},
+    end: () => heard.push('end'),
+  });
+  source.next([frame('I')]);
+  expect(heard).toEqual([]);
+  source.next([frame('I'), frame('C', 1n), frame('B', 2n), frame('I')]);
+  source.next([frame('C', 2n)]);
+  expect(heard).toEqual(['after 1', 'begin 2, change', 'commit 2']);
+  expect(passed).toHaveLength(4);
+  stop();
+  source.complete();
+  expect(heard).toHaveLength(3);
+});
