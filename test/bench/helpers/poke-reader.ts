@@ -76,16 +76,24 @@ export class PokeReader {
     return {cookie, bytes: this.#bytes + frame.length, rowPatches: this.#patches};
   }
 
+  /** What is found counts from the end of the poke on, which may come much later. */
   #skim(frame: Buffer): void {
     this.#patches += occurrences(frame, TABLE_NAME);
     const got = frame.indexOf(GOT);
     if (got >= 0)
-      this.#applyGot(JSON.parse(between(frame, got + GOT.length - 1, ']')) as PokePart['gotQueriesPatch']);
+      this.#pending.push({
+        gotQueriesPatch: JSON.parse(between(frame, got + GOT.length - 1, ']')) as NonNullable<
+          PokePart['gotQueriesPatch']
+        >,
+      });
     const mutated = frame.indexOf(MUTATED);
     if (mutated >= 0)
-      this.#applyMutations(
-        JSON.parse(between(frame, mutated + MUTATED.length - 1, '}')) as Record<string, number>,
-      );
+      this.#pending.push({
+        lastMutationIDChanges: JSON.parse(between(frame, mutated + MUTATED.length - 1, '}')) as Record<
+          string,
+          number
+        >,
+      });
   }
 
   #apply(part: PokePart): void {
