@@ -115,6 +115,8 @@ export class Subscriber {
   /** Says why, and ends the connection. */
   refuse(error: Refusal, message: string): void {
     if (this.#ws.readyState !== this.#ws.OPEN) return;
+    // One that must fetch the replica anew needs nothing of what it asked for.
+    if (error !== 'StreamTooFarBehind') this.#reservation.release();
     this.#say({type: 'error', error, message});
     this.#ws.close(4000, error);
     // One that reads nothing will not close either.

@@ -37,8 +37,11 @@ export interface Consumed {
 /** Bytes of changes that may be on the way to one subscriber without being consumed. */
 export const WINDOW_BYTES = 8 * 1024 * 1024;
 
-/** Both ends ping this often, and give up on the other one after three silent intervals. */
-export const PING_MS = 5000;
+/**
+ * Both ends ping this often, and give up on the other one after three silent intervals: longer than a schema change of a
+ * large table keeps a subscriber's process busy.
+ */
+export const PING_MS = 10_000;
 
 export const subscriptionUrl = (
   uri: string,
