@@ -1,7 +1,12 @@
-import {test} from 'vitest';
+import {expect, test} from 'vitest';
+import type {DaemonInspection} from '../../src/observe/inspection.ts';
+import {renderText} from '../../src/observe/render-text.ts';
 import {becomesEqual, changeStreamer, dump, replicationManager, viewSyncer} from '../helpers/cluster.ts';
 import {createDatabase} from '../helpers/postgres.ts';
 import {until} from '../helpers/until.ts';
+
+const inspect = async ({url}: {readonly url: string}): Promise<DaemonInspection> =>
+  (await (await fetch(`${url}/pipelines`)).json()) as DaemonInspection;
 
 test('a view-syncer fetches the replica and follows rows and schema changes until both are equal', async () => {
   await using db = await createDatabase(
@@ -19,4 +24,15 @@ test('a view-syncer fetches the replica and follows rows and schema changes unti
   await db.query(`INSERT INTO t VALUES (301, 'last', 6)`);
   await until(() => dump(rm).some(line => line.includes('"last"')), 'the replication-manager has all');
   await becomesEqual(vs, rm);
+
+  const [leading, following] = await Promise.all([inspect(rm), inspect(vs)]);
+  const [subscriber] = leading.replicator!.subscribers;
+  expect(subscriber).toMatchObject({live: true, bytesInFlight: 0});
+  expect(subscriber!.consumedVersion).toBe(following.replicator!.appliedVersion);
+  const shown = renderText(leading, null, {sql: false});
+  expect(shown).toMatch(/followed by \S+ \(.*127\.0\.0\.1\) · live/);
+  expect(shown).toContain('change-stream.send');
+  const other = renderText(following, null, {sql: false});
+  expect(other).toContain(`follows ${changeStreamer(rm)}`);
+  for (const stage of ['apply', 'consumed']) expect(other).toContain(`change-stream.${stage}`);
 });

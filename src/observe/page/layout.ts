@@ -77,9 +77,15 @@ class Builder {
 
   replicator(lane: Lane, top: number): number {
     const {process} = lane;
-    const main = this.#row(lane, 'replication', top + 60, i => column(i));
-    const copying = this.#row(lane, 'initial-sync', top + 60 + CARD.height + 26, i => column(i), PILL);
-    const bottom = copying.length ? copying[0]!.y + PILL.height + 18 : top + 60 + CARD.height + 18;
+    const streams = lane.chains.some(({name}) => name === 'replication');
+    // A view-syncer follows the changes of another node in the place of the slot.
+    const main = this.#row(lane, streams ? 'replication' : 'change-stream', top + 60, i => column(i));
+    const beside = top + 60 + CARD.height + 26;
+    const copying = this.#row(lane, 'initial-sync', beside, i => column(i), PILL);
+    const sending = streams
+      ? this.#row(lane, 'change-stream', beside, i => column(COLUMNS - 1 - i), PILL)
+      : [];
+    const bottom = copying.length + sending.length ? beside + PILL.height + 18 : top + 60 + CARD.height + 18;
     this.#lanes.push({process, x: 148, y: top, width: column(COLUMNS) - 148 - 8, height: bottom - top});
     this.#chain(main);
     this.#chain(copying);
@@ -118,6 +124,7 @@ class Builder {
     for (const [store, title, at] of placed)
       this.#stores.push({store, title, x: column(at), y, width: CARD.width, height: STORE_HEIGHT});
     this.#into('replication.apply', 'replica');
+    this.#into('change-stream.apply', 'replica');
     this.#into('replication.tee', 'change-log');
     const index = named(this.#stages, 'initial-sync.index');
     const replica = this.#store('replica');
