@@ -59,7 +59,8 @@ type Cause = {readonly details?: JsonValue | undefined} & (
 
 /**
  * G001 — An error that a client is told about. Except for `MutationFailed` and `MutationRateLimited`, which leave the
- * socket open, the connection ends with it. What the client does is listed in protocol.md §4.2.
+ * socket open, the connection ends with it. What the stock client does then follows from the
+ * kind: it connects again, reloads, asks for new credentials, or tells the app.
  */
 export class ProtocolError extends DaemonError {
   readonly code = 'G001';
