@@ -8,6 +8,7 @@ import {openDevFolder} from '../../src/demo/dev-folder.ts';
 import {preparePostgres} from '../../src/demo/prepare-postgres.ts';
 import {createSay} from '../../src/demo/say.ts';
 import {type DevMode, startDevMode, temporaryFolder} from '../helpers/dev-mode.ts';
+import {freePort} from '../helpers/postgres-server.ts';
 import {until} from '../helpers/until.ts';
 
 const SCHEMA = `
@@ -171,6 +172,23 @@ describe('a folder of development mode', {timeout: 180_000}, () => {
     await start();
     expect(dev!.connectionString()).toBe(url);
     expect(dev!.output()).toContain('permissions: those that were deployed');
+  });
+
+  test('ports of PostgreSQL and of other nodes that are in use are said, and it starts all the same', async () => {
+    const before = Number(new URL(dev!.connectionString()).port);
+    expect(await dev!.stop('SIGTERM')).toBe(0);
+    const port = await freePort(1);
+    const others = [await occupy(before), await occupy(port + 1)];
+    try {
+      dev = await startDevMode({cwd: folder.path, port});
+      expect(dev.output()).toContain(`Port ${before}, where it was before, is in use by another program`);
+      expect(dev.output()).toContain(`Port ${port + 1}, on which other nodes fetch changes, is in use`);
+      expect(await animals(dev)).toBe(1);
+      const page = await fetch(dev.url);
+      expect(page.status).toBe(200);
+    } finally {
+      for (const other of others) other.close();
+    }
   });
 
   test('a PostgreSQL that an earlier run left running is ended', async () => {
