@@ -48,16 +48,14 @@ export const createPool = (url: string, {purpose, max, pipeline = false, setUp}:
     max,
     pipeline,
     idleTimeoutMillis: 60_000,
+    // In front of whatever the connection was opened for; if it fails, so does that.
+    ...(setUp ? {onConnect: client => client.query(setUp)} : {}),
   };
   const pool = new pg.Pool(config);
   pool.on('error', () => {});
   // A connection lost while it is in use tells its statements; beside that it emits an error, which ends the process if
   // nobody listens.
-  pool.on('connect', client => {
-    client.on('error', () => {});
-    // In front of whatever the connection was opened for; if it fails, so does that.
-    if (setUp) client.query(setUp).catch(() => {});
-  });
+  pool.on('connect', client => client.on('error', () => {}));
   return pool;
 };
 
