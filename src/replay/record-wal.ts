@@ -25,9 +25,9 @@ export interface RecordedWal {
   readonly endedBy: 'size' | 'time' | 'position' | 'request' | 'source';
 }
 
-/** Streams the slot of a recorded snapshot into `wal.ndjson`, acknowledging what is written; ends its session. */
+/** Streams the slot of a recorded snapshot into `wal.ndjson`, acknowledging what is written; ends the session that holds it, if one is given. */
 export const recordWal = (
-  snapshot: RecordedSnapshot,
+  snapshot: Pick<RecordedSnapshot, 'slot' | 'consistentPoint'> & Partial<Pick<RecordedSnapshot, 'session'>>,
   options: {
     readonly url: string;
     readonly publications: readonly string[];
@@ -44,7 +44,7 @@ export const recordWal = (
     walSource({
       url: options.url,
       slot: snapshot.slot,
-      session: snapshot.session,
+      ...(snapshot.session && {session: snapshot.session}),
       publications: options.publications,
       start: snapshot.consistentPoint,
       walSenderTimeoutMs: 0,

@@ -1,4 +1,12 @@
-import {copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {basename, join} from 'node:path';
 import pg from 'pg';
@@ -14,6 +22,7 @@ import {
   readFixture,
   readSchema,
   type SessionCase,
+  WAL_FILE,
   type WalCase,
 } from '../../src/replay/fixture.ts';
 import {jsonFields} from '../../src/replay/json-fields.ts';
@@ -45,7 +54,10 @@ interface Scenario {
   /** Code of the fault by which the chain is meant to end. */
   readonly fault: string | undefined;
   readonly setup: string;
-  /** Each runs as one simple query, so as one transaction unless it says otherwise. */
+  /**
+   * Each runs as one simple query, so as one transaction unless it says otherwise. `@again` among them: the connection ends,
+   * and PostgreSQL sends on a new one what was never acknowledged, from the beginning.
+   */
   readonly changes: readonly string[];
 }
 
@@ -62,7 +74,7 @@ const readScenario = (file: string): Scenario => {
     setup: setup.includes('CREATE PUBLICATION')
       ? setup
       : `${setup}; CREATE PUBLICATION fixture FOR ALL TABLES WITH (publish_via_partition_root = true)`,
-    changes: changes.split(/^---$/m),
+    changes: changes.split(/^---$/m).map(sql => sql.trim()),
   };
 };
 
@@ -104,6 +116,34 @@ type Source = {readonly url: string; readonly publications: readonly string[]; r
 
 const recordAll = async (source: Source, scenario: Scenario, client: pg.Client) => {
   const snapshot = await recordSnapshot({...source, about: scenario.about, partBytes: scenario.partBytes});
+  const again = scenario.changes.indexOf('@again');
+  if (again < 0) return recordChanges(source, snapshot, scenario.changes, client);
+  // The temporary slot goes with its connection; a copy of it stands where it stood.
+  const slot = `${snapshot.slot}_again`;
+  await client.query('SELECT pg_copy_logical_replication_slot($1, $2, false)', [snapshot.slot, slot]);
+  try {
+    await recordChanges(source, snapshot, scenario.changes.slice(0, again), client);
+    const rest = mkdtempSync(join(tmpdir(), 'zs-record-'));
+    const {consistentPoint} = snapshot;
+    await recordChanges(
+      {...source, dir: rest},
+      {slot, consistentPoint},
+      scenario.changes.slice(again + 1),
+      client,
+    );
+    appendFileSync(join(source.dir, WAL_FILE), readFileSync(join(rest, WAL_FILE)));
+    rmSync(rest, {recursive: true});
+  } finally {
+    await client.query('SELECT pg_drop_replication_slot($1)', [slot]);
+  }
+};
+
+const recordChanges = async (
+  source: Source,
+  snapshot: Parameters<typeof recordWal>[0],
+  changes: readonly string[],
+  client: pg.Client,
+) => {
   const done = new AbortController();
   let written = 0n;
   let target: bigint | null = null;
@@ -122,7 +162,7 @@ const recordAll = async (source: Source, scenario: Scenario, client: pg.Client) 
     },
   });
   await started;
-  for (const sql of scenario.changes) await client.query(sql);
+  for (const sql of changes) await client.query(sql);
   const {rows} = await client.query<{lsn: string}>('SELECT pg_current_wal_lsn()::text AS lsn');
   target = parseLsn(rows[0]!.lsn);
   check();
