@@ -79,8 +79,12 @@ describe.skipIf(!hasBrowser)('the demonstration in a browser', {timeout: 120_000
   });
 
   test('what is typed in one window shows in the other', async () => {
+    const clicked = await left.locator('.row .title').nth(4).textContent();
     await left.locator('.row').nth(4).click();
-    await left.getByRole('textbox', {name: 'Title'}).fill('Seen in both windows');
+    const title = left.getByRole('textbox', {name: 'Title'});
+    // The issue that was open before stays for a moment.
+    await until(async () => (await title.inputValue()) === clicked, 'the issue is open');
+    await title.fill('Seen in both windows');
     await row(right, 'Seen in both windows').waitFor();
     // It was changed last, so it is first.
     expect((await titles(right))[0]).toBe('Seen in both windows');
@@ -89,6 +93,10 @@ describe.skipIf(!hasBrowser)('the demonstration in a browser', {timeout: 120_000
 
   test('and back: status, label and comment of the same issue', async () => {
     await row(right, 'Seen in both windows').click();
+    await until(
+      async () => (await right.getByRole('textbox', {name: 'Title'}).inputValue()) === 'Seen in both windows',
+      'the issue is open on the right',
+    );
     await right.getByRole('group', {name: 'Status'}).getByRole('button', {name: 'In progress'}).click();
     await left.locator('.segments [aria-pressed=true]', {hasText: 'In progress'}).waitFor();
     const label = (page: Page) =>
