@@ -88,7 +88,7 @@ export class SharedLevels {
 
 /** One level, for all graphs whose child has the same text. */
 export class SharedLevel {
-  /** Graphs that hold keys here. */
+  /** Places in graphs that hold keys here. */
   owners = 0;
   readonly plan: NodePlan;
   /** Of the level and everything below. */

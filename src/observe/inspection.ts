@@ -84,7 +84,7 @@ export interface GraphInspection {
     readonly operator: string;
     readonly rows: number;
     readonly keys: number;
-    /** Graphs that hold these rows together, this one included. */
+    /** Places in all graphs that hold these rows together, this one included. */
     readonly sharedBy: number;
     readonly sql: string | null;
     /** SQLite's plan of it, a line per step; null if it was not asked for. */

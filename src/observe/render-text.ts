@@ -103,7 +103,7 @@ const graphLines = (worker: WorkerInspection, sql: boolean): string[] =>
   worker.graphs.flatMap(graph => [
     `  ${graph.id} ${graph.ast.table}: ${graph.rows} rows · ${graph.subscribers} subscribers · hydrated in ${durationText(graph.hydrationMs)} · ${graph.advances} steps in ${durationText(graph.advanceMs)} · ${graph.changesOut} changes out`,
     ...graph.operators.flatMap(operator => [
-      `    ${'  '.repeat(operator.depth)}${operator.operator} (${operator.rows} rows, ${operator.keys} keys${operator.sharedBy > 1 ? `, shared by ${operator.sharedBy} graphs` : ''})`,
+      `    ${'  '.repeat(operator.depth)}${operator.operator} (${operator.rows} rows, ${operator.keys} keys${operator.sharedBy > 1 ? `, shared by ${operator.sharedBy} places` : ''})`,
       ...(sql && operator.sql
         ? [`    ${'  '.repeat(operator.depth)}  ${operator.sql.replaceAll(/\s+/g, ' ')}`]
         : []),

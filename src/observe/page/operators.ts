@@ -85,7 +85,11 @@ const box = ({operator, rows, keys, sharedBy}: Operator, x: number, y: number, s
     'g',
     {class: `operator${step ? ' step' : ''}${sharedBy > 1 ? ' shared' : ''}`},
     (operator.length > LONGEST || sharedBy > 1) &&
-      svg('title', {}, sharedBy > 1 ? `${operator}, shared by ${sharedBy} graphs` : operator),
+      svg(
+        'title',
+        {},
+        sharedBy > 1 ? `${operator}, one of ${sharedBy} places that share these rows` : operator,
+      ),
     svg('rect', {
       x: String(x),
       y: String(y),
@@ -97,7 +101,7 @@ const box = ({operator, rows, keys, sharedBy}: Operator, x: number, y: number, s
     svg(
       'text',
       {class: 'facts', x: String(x + 10), y: String(y + 32)},
-      `${countText(rows)} rows${keys > 1 ? ` by ${countText(keys)} keys` : ''}${sharedBy > 1 ? ` · ⧉ ${sharedBy}` : ''}`,
+      `${countText(rows)} rows${keys > 1 ? ` by ${countText(keys)} keys` : ''}`,
     ),
   );
 
