@@ -7,8 +7,8 @@ import {allNodes, type NodePlan, namesOneRow, planQuery} from '../zql/plan.ts';
 import {type Choice, chooseAccess} from '../zql/planner.ts';
 import {byTable, type RowChange} from './changes.ts';
 import {describe} from './describe.ts';
-import {digestOfIds} from './id-digest.ts';
 import {createIndexText, type MissingIndex, missingIndexes} from './missing-index.ts';
+import {NetRows} from './net-rows.ts';
 import {buildNode, emptyDiff, type Node, type NodeDiff, nodesOf, replaceKey, type Touched} from './node.ts';
 import {type NodeSql, ROOT_KEY} from './node-rows.ts';
 import {exists} from './operators/exists.ts';
@@ -88,10 +88,7 @@ export class Graph implements QueryGraph {
   #roots: readonly Root[] = [];
   /** Only then do changes reach it. */
   #joined = false;
-  #rows = new Map<RowId, {row: PresentRow; count: number}>();
-  #before = new Map<RowId, PresentRow | null>();
-  #list: readonly PresentRow[] | null = null;
-  #rowSet: string | null = null;
+  #rows = new NetRows();
 
   /** Empty; `hydrate` fills it, `join` lets changes reach it. */
   constructor(init: GraphInit) {
@@ -111,17 +108,15 @@ export class Graph implements QueryGraph {
   }
 
   get(id: RowId): PresentRow | undefined {
-    return this.#rows.get(id)?.row;
+    return this.#rows.get(id);
   }
 
   rows(): readonly PresentRow[] {
-    this.#list ??= [...this.#rows.values()].map(({row}) => row);
-    return this.#list;
+    return this.#rows.list();
   }
 
   rowSet(): string {
-    this.#rowSet ??= digestOfIds(this.#rows.keys());
-    return this.#rowSet;
+    return this.#rows.rowSet();
   }
 
   uses(table: string): boolean {
@@ -134,8 +129,7 @@ export class Graph implements QueryGraph {
    */
   *hydrate(tables: ReadonlyMap<string, TableSpec>, snapshot: Snapshot): Generator<void, void> {
     this.#leaveRoutes();
-    this.#rows = new Map();
-    this.#rowSet = null;
+    this.#rows = new NetRows();
     this.#roots = this.#build(tables, snapshot);
     for (const {node} of this.#roots) {
       const diff = emptyDiff();
@@ -144,9 +138,6 @@ export class Graph implements QueryGraph {
       replaceKey(node, ROOT_KEY, node.window?.first() ?? rows, diff);
       yield* this.#descend(node, snapshot, diff);
     }
-    this.#before.clear();
-    this.#list = null;
-    this.#rowSet = null;
   }
 
   /** From now on changes are routed here, and the levels below the roots are those of all graphs. */
@@ -179,15 +170,11 @@ export class Graph implements QueryGraph {
   /** Reads the graph anew, where that is cheaper or safer than stepping: a truncated or altered table. */
   recompute(tables: ReadonlyMap<string, TableSpec>, snapshot: Snapshot): RowDiff[] {
     const started = performance.now();
-    const old = new Map<RowId, PresentRow | null>();
-    for (const [id, {row}] of this.#rows) old.set(id, row);
-    // What the step had changed before it was given up counts from where it began.
-    for (const [id, row] of this.#before) old.set(id, row);
+    const old = this.#rows;
     this.recomputed++;
     toEnd(this.hydrate(tables, snapshot));
     this.join();
-    for (const id of this.#rows.keys()) this.#before.set(id, old.get(id) ?? null);
-    for (const [id, row] of old) if (row) this.#before.set(id, row);
+    this.#rows.replaceAll(old);
     return this.#finish(started);
   }
 
@@ -251,7 +238,7 @@ export class Graph implements QueryGraph {
       if (node.plan.limit === null) filter(node, rows, skip, snapshot, diff);
       else take(node, rows, skip, snapshot, diff, limits.touched);
       toEnd(applyShift(node, shift, snapshot, diff));
-      this.#emit(diff);
+      this.#rows.add(diff, this.#joined);
       for (const [i, child] of node.emitted.entries()) {
         const childShift = this.#shift(child, i, diff);
         if (child.level) {
@@ -281,14 +268,14 @@ export class Graph implements QueryGraph {
       this.#unshift(node, shift);
       throw error;
     }
-    this.#emit(diff);
+    this.#rows.add(diff, this.#joined);
     for (const [i, child] of node.emitted.entries())
       this.#advanceShared(child, child.level!, this.#shift(child, i, diff), snapshot);
   }
 
   /** Emits a node's diff and reads what it demands below. */
   *#descend(node: Node, snapshot: Snapshot, diff: NodeDiff): Generator<void, void> {
-    this.#emit(diff);
+    this.#rows.add(diff, this.#joined);
     for (const [i, child] of node.emitted.entries()) {
       yield;
       const childDiff = emptyDiff();
@@ -303,10 +290,8 @@ export class Graph implements QueryGraph {
     for (const child of node.emitted) {
       const level = this.#init.levels.join(child);
       for (const key of child.demand.keys())
-        for (const {row} of level.acquire(key, child.present.get(key) ?? new Map()).values()) {
-          const entry = this.#rows.get(row.id);
-          if (entry) entry.row = row;
-        }
+        for (const {row} of level.acquire(key, child.present.get(key) ?? new Map()).values())
+          this.#rows.replace(row);
       child.level = level;
       child.present = new Map();
       this.#share(child);
@@ -347,45 +332,8 @@ export class Graph implements QueryGraph {
     }
   }
 
-  /** Nets a node's diff into the graph's rows: a row is present as long as any node holds it. */
-  #emit(diff: NodeDiff): void {
-    const remember = (id: RowId) => {
-      if (this.#joined && !this.#before.has(id)) this.#before.set(id, this.#rows.get(id)?.row ?? null);
-    };
-    for (const {row} of diff.added) {
-      remember(row.id);
-      const entry = this.#rows.get(row.id);
-      if (entry) {
-        entry.count++;
-        entry.row = row;
-      } else this.#rows.set(row.id, {row, count: 1});
-    }
-    for (const {after} of diff.edited) {
-      remember(after.row.id);
-      const entry = this.#rows.get(after.row.id);
-      if (entry) entry.row = after.row;
-    }
-    for (const {row} of diff.removed) {
-      remember(row.id);
-      const entry = this.#rows.get(row.id);
-      if (entry && --entry.count === 0) this.#rows.delete(row.id);
-    }
-  }
-
   #finish(started: number): RowDiff[] {
-    const diffs: RowDiff[] = [];
-    for (const [id, before] of this.#before) {
-      const after = this.#rows.get(id)?.row;
-      if (after && !before) diffs.push({op: 'add', row: after});
-      else if (after && before && (after.rowVersion !== before.rowVersion || after.put !== before.put))
-        diffs.push({op: 'edit', row: after});
-      else if (before && !after) diffs.push({op: 'remove', id, table: before.table});
-    }
-    this.#before.clear();
-    if (diffs.length) {
-      this.#list = null;
-      if (diffs.some(({op}) => op !== 'edit')) this.#rowSet = null;
-    }
+    const diffs = this.#rows.takeDiffs();
     this.advances++;
     const ms = performance.now() - started;
     this.advanceMs += ms;
