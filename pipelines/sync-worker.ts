@@ -1,43 +1,34 @@
 import type {Socket} from 'node:net';
-import {type Observable, Subject, share, tap} from 'rxjs';
+import {type Observable, share, tap} from 'rxjs';
 import {createEndpoint} from '../src/app-server/endpoint.ts';
 import {NamedQueries} from '../src/app-server/named-queries.ts';
 import {resolveQuery, transformBoth} from '../src/app-server/transform.ts';
 import {NO_PERMISSIONS, PermissionsCache} from '../src/auth/permissions.ts';
 import {createTokenVerifier} from '../src/auth/verify.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
-import {CatchUpReader} from '../src/cvr/catch-up.ts';
-import {RowJournal} from '../src/cvr/journal.ts';
-import {CvrLoader} from '../src/cvr/load.ts';
 import {CVR_PLANS, ensureCvrSchema} from '../src/cvr/schema.ts';
-import {CvrStore, type LifeSign} from '../src/cvr/store.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
 import {createQueryRegistry, type InspectableRegistry} from '../src/ivm/query-registry.ts';
-import type {Epoch} from '../src/ivm/registry.ts';
 import type {WorkerInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {explainRefusal} from '../src/pg/check-upstream.ts';
 import {createPool, explainConnection} from '../src/pg/connect.ts';
-import type {Version} from '../src/pg/lsn.ts';
 import {ProtocolError} from '../src/protocol/error-body.ts';
 import type {Up} from '../src/protocol/up.ts';
 import {createAcceptor} from '../src/sync/accept.ts';
 import {analyzeAside} from '../src/sync/analyze-aside.ts';
-import {ClientGroup} from '../src/sync/client-group.ts';
+import type {ClientGroup} from '../src/sync/client-group.ts';
 import {primaryKeysOf} from '../src/sync/client-schema.ts';
 import {CommitTimes} from '../src/sync/commit-times.ts';
-import type {GroupDeps} from '../src/sync/group-deps.ts';
-import {handOver} from '../src/sync/hand-over.ts';
 import {InspectHandler} from '../src/sync/inspect.ts';
 import {transformLocally} from '../src/sync/transform-locally.ts';
 import type {ClientConnection, HandedRequest, MessageHandler, VersionReady} from '../src/sync/types.ts';
-import {Views} from '../src/sync/views.ts';
 import {VERSION} from '../src/version.ts';
-import {serveGroups} from './client-group.ts';
 import {housekeeping} from './housekeeping.ts';
 import {createIdentity, namedPuts} from './identity.ts';
 import {createMutations} from './mutations.ts';
 import {advanceQueries} from './query.ts';
+import {createServing} from './serving.ts';
 
 export interface SyncWorkerDeps {
   readonly config: ZeroConfig;
@@ -57,6 +48,8 @@ export interface SyncWorker {
   stop(reason: string, handOverMs?: number): Promise<void>;
 }
 
+/** A group without clients is kept this long for a quick reconnect. */
+const LINGER_MS = 5000;
 /** Graphs without subscribers hold at most this many rows. */
 const LINGER_ROWS = 50_000;
 
@@ -103,10 +96,6 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     lingerRows: LINGER_ROWS,
   });
   const permissions = new PermissionsCache(() => registry.permissionsRow());
-  const journal = new RowJournal(cvrPool, shard, log);
-  const store = new CvrStore(cvrPool, shard, config.taskID, journal);
-  const groups = new Map<string, ClientGroup>();
-  const waiting = new Waiting(() => registry.version);
   const params = {schema: shard, appID: config.app.id};
   const mutations = createMutations({
     config,
@@ -119,66 +108,39 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   const queryEndpoint = createEndpoint(config.query, params);
   const named = queryEndpoint && new NamedQueries(queryEndpoint);
 
-  const views = new Views();
-  const deliver = (epoch: Epoch): void => {
-    if (epoch.schemaChanged || epoch.permissionsChanged)
-      for (const group of groups.values()) group.invalidate(epoch.schemaChanged);
-    for (const {graph, error} of epoch.failed)
-      for (const group of groups.values()) group.graphFailed(graph, error);
-    views.deliver(epoch.diffs);
-    waiting.settle();
-  };
-  const advancing = advanceQueries(versions, registry, {deliver}, board, times).subscribe({
+  const serving = createServing({
+    shard,
+    taskID: config.taskID,
+    log,
+    board,
+    times,
+    registry,
+    cvrPool,
+    transform: transformBoth(
+      transformLocally(() => currentPermissions()),
+      named,
+      log,
+    ),
+    lingerMs: LINGER_MS,
+  });
+  const {groups} = serving;
+  const advancing = advanceQueries(versions, registry, serving, board, times).subscribe({
     error: error => {
       log.fatal({err: error}, 'the query graphs cannot follow the replica');
       process.exitCode = 1;
       process.disconnect?.();
     },
   });
-
-  const woken = new Subject<ClientGroup>();
-  const serving = serveGroups(woken, board, times).subscribe();
-  const groupDeps: GroupDeps = {
-    shard,
-    log,
-    registry,
-    views,
-    store,
-    loader: new CvrLoader(cvrPool, shard, config.taskID, journal),
-    catchUps: new CatchUpReader(cvrPool, shard, journal),
-    transform: transformBoth(
-      transformLocally(() => currentPermissions()),
-      named,
-      log,
-    ),
-    onWake: group => woken.next(group),
-    reached: version => waiting.until(version),
-  };
   let stopping = false;
-  const saveClocks = (ended: Iterable<ClientGroup>): Promise<void> =>
-    store
-      .touch(lifeSigns(ended))
-      .catch(err => log.warn({err}, 'the lifetime of client groups could not be stored'));
   const tidying = housekeeping({
     config,
     log,
     board,
-    store,
+    store: serving.store,
     cvr: cvrPool,
     purges: deps.workerIndex === 0,
-    live: () => lifeSigns(groups.values()),
+    live: () => serving.live(),
   }).subscribe();
-  const groupOf = (id: string): ClientGroup => {
-    let group = groups.get(id);
-    if (!group || group.ended) {
-      group = new ClientGroup(id, groupDeps, ended => {
-        if (groups.get(id) === ended) groups.delete(id);
-        if (!stopping) void saveClocks([ended]);
-      });
-      groups.set(id, group);
-    }
-    return group;
-  };
   let warned = false;
   const currentPermissions = () => {
     const current = permissions.current();
@@ -218,7 +180,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   const handler: MessageHandler = {
     connect: async connection => {
       if (stopping) throw elsewhere('The server is going down.');
-      groupOf(connection.clientGroupID).connect(connection);
+      serving.groupOf(connection.clientGroupID).connect(connection);
     },
     message: async (connection, message) => {
       const group = groups.get(connection.clientGroupID);
@@ -274,18 +236,9 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
       stopping = true;
       tidying.unsubscribe();
       maintaining.unsubscribe();
-      const served = [...groups.values()];
-      await handOver(
-        served.map(group => ({graphs: () => group.graphs(), leave: () => group.end(elsewhere(reason))})),
-        {budgetMs: handOverMs, sleep: ms => new Promise(resolve => setTimeout(resolve, ms))},
-      );
+      await serving.stop(elsewhere(reason), handOverMs);
       advancing.unsubscribe();
-      serving.unsubscribe();
       mutations.stop();
-      await saveClocks(served);
-      await journal
-        .drain()
-        .catch(err => log.warn({err}, 'journaled rows are left to whoever loads them next'));
       await Promise.all([cvrPool.end(), upstreamPool.end()]);
       registry.close();
     },
@@ -295,31 +248,3 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
 /** Soon, but not at once: whoever spreads the connections should know by then that this server takes none. */
 const elsewhere = (message: string): ProtocolError =>
   new ProtocolError({kind: 'Rehome', message, origin: 'zeroCache', minBackoffMs: 500, maxBackoffMs: 1000});
-
-const lifeSigns = (groups: Iterable<ClientGroup>): LifeSign[] =>
-  [...groups].flatMap(group => group.lifeSign() ?? []);
-
-/** Promises of versions that the replica has not reached yet. */
-class Waiting {
-  readonly #version: () => Version;
-  readonly #reached = new Subject<void>();
-
-  constructor(version: () => Version) {
-    this.#version = version;
-  }
-
-  settle(): void {
-    this.#reached.next();
-  }
-
-  until(version: Version): Promise<void> {
-    if (this.#version() >= version) return Promise.resolve();
-    return new Promise(resolve => {
-      const subscription = this.#reached.subscribe(() => {
-        if (this.#version() < version) return;
-        subscription.unsubscribe();
-        resolve();
-      });
-    });
-  }
-}

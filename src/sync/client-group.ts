@@ -16,6 +16,7 @@ import {applyDelete, applyInit, type ConfigContext} from './group-config.ts';
 import type {GroupDeps} from './group-deps.ts';
 import {ConfigChanges, patchDesires} from './group-desires.ts';
 import {nextExpiryMs} from './group-expiry.ts';
+import {GroupInbox} from './group-inbox.ts';
 import {inspectGroup} from './group-inspection.ts';
 import {type CatchUps, type Poke, pokesOf} from './group-pokes.ts';
 import {GroupQueries} from './group-queries.ts';
@@ -26,19 +27,11 @@ import {ensureInternalQueries} from './internal-queries.ts';
 import {TtlClock} from './ttl-clock.ts';
 import type {ClientConnection} from './types.ts';
 
-interface Message {
-  readonly connection: ClientConnection;
-  readonly apply: (context: ConfigContext) => void;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** What a cycle has computed and is to be made durable, then told. */
 interface Folded {
   readonly update: CvrUpdate | null;
   readonly version: CvrVersion;
   readonly pokes: readonly Poke[];
-  readonly settled: readonly Message[];
   readonly deletedClients: readonly string[];
 }
 
@@ -47,9 +40,6 @@ const LARGE_POKE = 32 * 1024;
 const isLarge = ({frames}: Poke): boolean => frames.reduce((sum, {length}) => sum + length, 0) >= LARGE_POKE;
 
 const NO_CATCH_UPS: CatchUps = new Map();
-
-/** A group without clients is kept this long for a quick reconnect. */
-const LINGER_MS = 5000;
 
 /**
  * Clients that share one local store. All work runs in cycles, one at a time, each in four steps: `prepare` takes in what
@@ -72,11 +62,13 @@ export class ClientGroup {
   #nextExpiryMs: number | null = null;
   /** Set when it ends with nothing pending. */
   #rowSets: LifeSign['rowSets'];
-  #inbox: Message[] = [];
-  #taken: Message[] = [];
+  readonly #inbox = new GroupInbox();
   #cvr: Cvr | null = null;
   #changes = new ConfigChanges();
-  #clock = new TtlClock(0);
+  #clock: TtlClock | null = null;
+  /** When this cycle began. */
+  #cycleMs = 0;
+  #endedMs: number | null = null;
   #connectTimeMs = Date.now();
   #schemaChecked = false;
   #lingerTimer: NodeJS.Timeout | undefined;
@@ -172,9 +164,10 @@ export class ClientGroup {
   }
 
   /** Ends the group, with an error for its clients or with a plain close. */
-  end(error: ProtocolError | null): void {
+  end(error: ProtocolError | null, nowMs = performance.now()): void {
     if (this.ended) return;
     this.ended = true;
+    this.#endedMs = nowMs;
     clearTimeout(this.#lingerTimer);
     clearTimeout(this.#expiryTimer);
     if (this.#cvr && this.#cycle === 'none' && this.#rows.based && this.#rows.pendingRows === 0)
@@ -183,8 +176,7 @@ export class ClientGroup {
     for (const {connection} of [...this.#clients.all()])
       if (error) connection.fail(error);
       else connection.close('client group closed');
-    for (const message of [...this.#taken, ...this.#inbox])
-      message.reject(error ?? protocolError('Internal', 'The client group was closed.'));
+    this.#inbox.reject(error ?? protocolError('Internal', 'The client group was closed.'));
     this.#queries.release();
   }
 
@@ -202,8 +194,9 @@ export class ClientGroup {
   }
 
   /** Step 1: takes in messages, reads what is needed. Mostly there is nothing to do but to tell what an epoch changed. */
-  prepare(): void | Promise<void> {
+  prepare(nowMs = performance.now()): void | Promise<void> {
     if (this.ended) return;
+    this.#cycleMs = nowMs;
     this.#catchUps = NO_CATCH_UPS;
     if (!this.#isSettled()) return this.#prepare();
   }
@@ -215,14 +208,13 @@ export class ClientGroup {
     const {registry, shard} = this.#deps;
     const old = cvr.version;
     const changes = this.#changes;
-    const settled = this.#taken;
     const result = updateOf(cvr, changes, this.#rows.fold(), {
       shard,
       version: registry.version,
       replicaVersion: registry.replicaVersion,
       graphOf: hash => this.#queries.graphOf(hash),
       connectTimeMs: this.#connectTimeMs,
-      ttlClockMs: this.#clock.now(),
+      ttlClockMs: this.#clock!.at(this.#cycleMs),
     });
     if (result) this.#rows.clear();
     if (result || changes.acknowledgeDeleted.length) this.#changes = new ConfigChanges();
@@ -237,7 +229,7 @@ export class ClientGroup {
     });
     if (incomplete) this.wake();
     const {acknowledgeDeleted: deletedClients} = changes;
-    this.#folded = {update: result?.update ?? null, version: cvr.version, pokes, settled, deletedClients};
+    this.#folded = {update: result?.update ?? null, version: cvr.version, pokes, deletedClients};
   }
 
   /**
@@ -266,7 +258,7 @@ export class ClientGroup {
     const folded = this.#folded;
     this.#folded = null;
     if (this.ended || !folded) return;
-    const {pokes, version, settled, deletedClients} = folded;
+    const {pokes, version, deletedClients} = folded;
     for (const {client, frames, begun} of pokes) {
       if (client.connection.closed) continue;
       client.connection.sendFrames(begun ? frames.slice(-1) : frames);
@@ -275,12 +267,9 @@ export class ClientGroup {
     }
     this.pokedState = pokes.length ? version.state : null;
     if (deletedClients.length) this.#clients.tellDeleted(deletedClients);
-    if (settled.length) {
-      this.#taken = [];
-      for (const message of settled) message.resolve();
-    }
+    this.#inbox.settle();
     this.#clients.detachSlow(() => this.wake());
-    const again = this.#cycle === 'running, then again' || this.#inbox.length > 0;
+    const again = this.#cycle === 'running, then again' || !this.#inbox.isEmpty;
     this.#cycle = 'none';
     if (again) this.wake();
   }
@@ -288,13 +277,17 @@ export class ClientGroup {
   /** null before the view record was loaded or written. */
   lifeSign(): LifeSign | null {
     if (!this.#cvr || isEmpty(this.#cvr.version)) return null;
-    return {clientGroupID: this.id, ttlClockMs: this.#clock.now(), rowSets: this.#rowSets};
+    return {clientGroupID: this.id, ttlClockMs: this.#ttlClockMs(), rowSets: this.#rowSets};
   }
 
   /** For the client's inspector; null before the view record was loaded. */
   inspected(): InspectedGroup | null {
     return (
-      this.#cvr && {cvr: this.#cvr, nowMs: this.#clock.now(), graphOf: hash => this.#queries.graphOf(hash)}
+      this.#cvr && {
+        cvr: this.#cvr,
+        nowMs: this.#ttlClockMs(),
+        graphOf: hash => this.#queries.graphOf(hash),
+      }
     );
   }
 
@@ -305,7 +298,7 @@ export class ClientGroup {
   async #load(): Promise<Cvr> {
     await this.#deps.store.settled(this.id);
     const cvr = await this.#deps.loader.load(this.id, this.#connectTimeMs);
-    this.#clock = new TtlClock(cvr.ttlClockMs);
+    this.#clock = new TtlClock(cvr.ttlClockMs, this.#cycleMs);
     ensureInternalQueries(cvr, this.#deps.shard);
     return cvr;
   }
@@ -313,9 +306,9 @@ export class ClientGroup {
   /** True if nothing but rows can have changed since the last cycle. */
   #isSettled(): boolean {
     const cvr = this.#cvr;
-    if (!cvr || this.#inbox.length || !this.#schemaChecked || !this.#rows.based) return false;
-    if (!this.#queries.inStep || (this.#nextExpiryMs !== null && this.#nextExpiryMs <= this.#clock.now()))
-      return false;
+    if (!cvr || !this.#inbox.isEmpty || !this.#schemaChecked || !this.#rows.based) return false;
+    if (!this.#queries.inStep) return false;
+    if (this.#nextExpiryMs !== null && this.#nextExpiryMs <= this.#clock!.at(this.#cycleMs)) return false;
     return this.#clients
       .attached()
       .every(({version}) => version && compareVersions(version, cvr.version) === 0);
@@ -327,12 +320,14 @@ export class ClientGroup {
     if (cvr.replicaVersion !== null && cvr.replicaVersion > registry.replicaVersion)
       throw protocolError('ClientNotFound', 'Cannot sync from older replica');
     await reached(cvr.version.state);
-    this.#takeMessages(cvr);
+    const nowMs = this.#clock!.at(this.#cycleMs);
+    if (this.#inbox.take({cvr, changes: this.#changes, tables: registry.tables, nowMs}))
+      this.#queries.changed();
     // A group whose only client was refused holds nothing to serve.
     if (!cvr.clientSchema) return;
     if (!this.#schemaChecked) checkClientSchema(cvr.clientSchema, registry.tables);
     this.#schemaChecked = true;
-    const answered = await this.#queries.sync(cvr, this.#changes, this.#clock.now());
+    const answered = await this.#queries.sync(cvr, this.#changes, nowMs);
     if (!this.#rows.based) {
       // Without its queries a group that comes back would seem to have lost its rows.
       if (!answered && !isEmpty(cvr.version)) return;
@@ -342,35 +337,10 @@ export class ClientGroup {
     this.#planExpiry();
   }
 
-  #enqueue(connection: ClientConnection, apply: Message['apply']): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#inbox.push({connection, apply, resolve, reject});
-      this.wake();
-    });
-  }
-
-  #takeMessages(cvr: Cvr): void {
-    const inbox = this.#inbox;
-    this.#inbox = [];
-    const context = {
-      cvr,
-      changes: this.#changes,
-      tables: this.#deps.registry.tables,
-      nowMs: this.#clock.now(),
-    };
-    for (const message of inbox) {
-      if (message.connection.closed) {
-        message.resolve();
-        continue;
-      }
-      try {
-        message.apply(context);
-        this.#taken.push(message);
-        this.#queries.changed();
-      } catch (error) {
-        message.reject(error);
-      }
-    }
+  #enqueue(connection: ClientConnection, apply: (context: ConfigContext) => void): Promise<void> {
+    const told = this.#inbox.put(connection, apply);
+    this.wake();
+    return told;
   }
 
   /** Finds out what clients hold: at best without reading it. */
@@ -397,13 +367,17 @@ export class ClientGroup {
     const next = nextExpiryMs(this.#cvr);
     this.#nextExpiryMs = next;
     if (next === null) return;
-    const delay = Math.min(Math.max(next - this.#clock.now(), 0) + 50, 600_000);
+    const delay = Math.min(Math.max(next - this.#ttlClockMs(), 0) + 50, 600_000);
     this.#expiryTimer = setTimeout(() => this.wake(), delay).unref();
+  }
+
+  #ttlClockMs(): number {
+    return this.#clock?.at(this.#endedMs ?? performance.now()) ?? 0;
   }
 
   #lingerIfEmpty(): void {
     if (this.#clients.size > 0 || this.ended) return;
     clearTimeout(this.#lingerTimer);
-    this.#lingerTimer = setTimeout(() => this.end(null), LINGER_MS).unref();
+    this.#lingerTimer = setTimeout(() => this.end(null), this.#deps.lingerMs).unref();
   }
 }

@@ -30,10 +30,12 @@ export interface GroupDeps {
   readonly log: Log;
   readonly registry: QueryRegistry;
   readonly views: Views;
-  readonly loader: CvrLoader;
+  readonly loader: Pick<CvrLoader, 'load' | 'rows'>;
   readonly store: CvrStore;
   readonly catchUps: CatchUpReader;
   readonly transform: TransformQueries;
+  /** A group without clients is kept this long for a quick reconnect. */
+  readonly lingerMs: number;
   /** The group wants to go through the chain; it does not ask again before it has. */
   readonly onWake: (group: ClientGroup) => void;
   /** Resolves when the registry has reached a version. */
