@@ -1,12 +1,12 @@
 import {readdirSync, readFileSync} from 'node:fs';
 
-/** Linux counts CPU in these ticks towards user space. */
+/** Linux counts CPU in these ticks towards user space, where it does not tell what its scheduler knows to the nanosecond. */
 const TICK_MS = 10;
 
 interface Stat {
   readonly pid: number;
   readonly parent: number;
-  readonly cpuMs: number;
+  readonly ticks: number;
 }
 
 /** null: the process has ended. */
@@ -15,7 +15,7 @@ const statOf = (pid: number): Stat | null => {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     // The command, field 2, may hold spaces; what follows its closing parenthesis is plain.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return {pid, parent: Number(fields[1]), cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS};
+    return {pid, parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12])};
   } catch {
     return null;
   }
@@ -40,8 +40,21 @@ const groupByParent = (all: readonly Stat[]): Map<number, Stat[]> => {
   return groups;
 };
 
-/** CPU time, user and system, of the tree's living processes in ms; resolution 10 ms for each process. */
-export const treeCpuMs = (root: number): number => tree(root).reduce((sum, {cpuMs}) => sum + cpuMs, 0);
+/** CPU time, user and system, of the living threads of the tree's processes in ms. */
+export const treeCpuMs = (root: number): number =>
+  tree(root).reduce((sum, {pid, ticks}) => sum + (scheduledMs(pid) ?? ticks * TICK_MS), 0);
+
+/** Of all threads of a process; null if the kernel does not keep such statistics. */
+const scheduledMs = (pid: number): number | null => {
+  try {
+    let ns = 0;
+    for (const thread of readdirSync(`/proc/${pid}/task`))
+      ns += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ')[0]);
+    return ns / 1e6;
+  } catch {
+    return null;
+  }
+};
 
 /** Proportional set size of the tree in bytes: pages shared by its processes count once. */
 export const treePssBytes = (root: number): number =>
