@@ -19,6 +19,8 @@ export interface SubscriberInspection {
   readonly sentBytes: number;
   /** Sent, and not consumed yet. */
   readonly bytesInFlight: number;
+  /** How long what is on the way has been so at most, or had been what was consumed last; null if that was nothing yet. */
+  readonly lagMs: number | null;
   /** Served from memory: it has caught up. False while it reads the change log. */
   readonly live: boolean;
 }
@@ -53,6 +55,9 @@ export class Subscriber {
   #sentVersion: Version;
   #consumedBytes = 0;
   #consumedVersion: Version;
+  /** What is on the way, oldest first: where it ends in all that was sent, and since when; one entry per ms at most. */
+  readonly #onTheWay: {end: number; readonly sinceMs: number}[] = [];
+  #lagMs: number | null = null;
   #progressAtMs = Date.now();
   #live = false;
   #room: (() => void)[] = [];
@@ -109,6 +114,10 @@ export class Subscriber {
     this.#sentBytes += lines.length;
     this.#sentVersion = version ?? this.#sentVersion;
     this.#live = live;
+    const sinceMs = Date.now();
+    const last = this.#onTheWay.at(-1);
+    if (last?.sinceMs === sinceMs) last.end = this.#sentBytes;
+    else this.#onTheWay.push({end: this.#sentBytes, sinceMs});
     this.#ws.send(lines);
   }
 
@@ -136,6 +145,7 @@ export class Subscriber {
   }
 
   inspect(): SubscriberInspection {
+    const oldest = this.#onTheWay[0];
     return {
       taskID: this.subscription.taskID,
       ...this.#facts,
@@ -143,6 +153,7 @@ export class Subscriber {
       consumedVersion: this.#consumedVersion,
       sentBytes: this.#sentBytes,
       bytesInFlight: this.#bytesInFlight,
+      lagMs: oldest ? Date.now() - oldest.sinceMs : this.#lagMs,
       live: this.#live,
     };
   }
@@ -162,6 +173,10 @@ export class Subscriber {
     const {bytes, watermark} = parsed.data;
     if (bytes > this.#consumedBytes) this.#progressAtMs = Date.now();
     this.#consumedBytes = bytes;
+    const waiting = this.#onTheWay.findIndex(({end}) => end > bytes);
+    const arrived = this.#onTheWay.splice(0, waiting < 0 ? this.#onTheWay.length : waiting);
+    const newest = arrived.at(-1);
+    if (newest) this.#lagMs = Date.now() - newest.sinceMs;
     if (watermark > this.#consumedVersion) this.#consumedVersion = watermark;
     this.#reservation.advance(watermark);
     if (this.#bytesInFlight < this.#windowBytes) this.#wake();

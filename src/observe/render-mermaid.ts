@@ -1,6 +1,6 @@
 import type {DaemonInspection} from './inspection.ts';
-import {byPlace, CHAINS, chainOf, STORES, type StoreName, WIRES} from './topology.ts';
-import {countText} from './units.ts';
+import {byPlace, CHAINS, chainOf, FOLLOWERS, STORES, type StoreName, WIRES} from './topology.ts';
+import {countText, durationText} from './units.ts';
 
 interface Process {
   readonly id: string;
@@ -23,7 +23,12 @@ export const renderMermaid = (
       name,
       label: counts ? `${labelOf(name)}<br/>${countText(itemsIn)}` : labelOf(name),
     }));
-  return flowchart([
+  const followers = (replicator?.subscribers ?? []).map(({taskID, live, lagMs}) => {
+    const name = `node ${taskID.replaceAll(/[^\w.:-]/g, '_')}`;
+    const lag = lagMs === null ? '' : `, lag ${durationText(lagMs)}`;
+    return counts ? `${name}<br/>${live ? 'live' : 'catching up'}${lag}` : name;
+  });
+  const processes = [
     ...(replicator ? [{id: 'r', title: 'replicator', stages: stagesOf(replicator.stages), graphs: []}] : []),
     ...workers.map(({index, stages, graphs}) => ({
       id: `w${index}`,
@@ -36,7 +41,8 @@ export const renderMermaid = (
           )
         : [],
     })),
-  ]);
+  ];
+  return flowchart(processes, followers);
 };
 
 /** The picture of a server that has just been started with nothing but a database: the one of the README. */
@@ -50,11 +56,12 @@ export const mermaidOfAll = (): string =>
       ),
       graphs: [],
     })),
+    [],
   );
 
 const labelOf = (stage: string): string => stage.slice(stage.indexOf('.') + 1);
 
-const flowchart = (processes: readonly Process[]): string => {
+const flowchart = (processes: readonly Process[], followers: readonly string[]): string => {
   const lines = ['flowchart LR'];
   const placed = new Map<string, {process: string; id: string}[]>();
   for (const {id: process, title, stages, graphs} of processes) {
@@ -70,8 +77,10 @@ const flowchart = (processes: readonly Process[]): string => {
     lines.push(...graphs.map(graph => `    ${process}_${graph}`), '  end');
   }
   const used = new Set<string>();
-  const ends = (end: string): readonly {readonly process: string | null; readonly id: string}[] =>
-    end in STORES ? [{process: null, id: storeId(end)}] : (placed.get(end) ?? []);
+  const ends = (end: string): readonly {readonly process: string | null; readonly id: string}[] => {
+    if (end === FOLLOWERS) return followers.map((_, i) => ({process: null, id: `follower_${i}`}));
+    return end in STORES ? [{process: null, id: storeId(end)}] : (placed.get(end) ?? []);
+  };
   const wires = WIRES.flatMap(({from, to, what}) =>
     ends(from).flatMap(a =>
       ends(to)
@@ -85,6 +94,7 @@ const flowchart = (processes: readonly Process[]): string => {
   );
   for (const store of Object.keys(STORES) as StoreName[])
     if (used.has(store)) lines.push(`  ${storeId(store)}[("${STORES[store]}")]`);
+  lines.push(...followers.map((label, i) => `  follower_${i}[["${label}"]]`));
   return [...lines, ...wires].join('\n');
 };
 

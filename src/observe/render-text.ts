@@ -68,8 +68,8 @@ const replicatorHead = (replicator: ReplicatorInspection, atMs: number): string[
         ]
       : []),
     ...replicator.subscribers.map(
-      ({taskID, address, consumedVersion, sentVersion, sentBytes, bytesInFlight, live}) =>
-        `  followed by ${taskID} (${address}) · ${live ? 'live' : 'reading the change log'} · sent ${sentVersion}, ${bytesText(sentBytes)} · holds ${consumedVersion} · ${bytesText(bytesInFlight)} on the way`,
+      ({taskID, address, consumedVersion, sentVersion, sentBytes, bytesInFlight, lagMs, live}) =>
+        `  followed by ${taskID} (${address}) · ${live ? 'live' : 'reading the change log'} · sent ${sentVersion}, ${bytesText(sentBytes)} · holds ${consumedVersion} · ${bytesText(bytesInFlight)} on the way · lag ${lagMs === null ? '–' : durationText(lagMs)}`,
     ),
     ...(replicator.reading.length
       ? [`  reading rows of ${replicator.reading.join(', ')} beside the stream`]

@@ -1,3 +1,5 @@
+import type {DaemonInspection} from './inspection.ts';
+
 /** What stands at the ends of chains and is no stage. */
 export const STORES = {
   postgres: 'PostgreSQL',
@@ -6,9 +8,13 @@ export const STORES = {
   'view-records': 'view records (PostgreSQL)',
   clients: 'clients (WebSocket)',
   'app-server': "the app's server",
+  'replication-manager': 'replication-manager',
 } as const;
 
 export type StoreName = keyof typeof STORES;
+
+/** Stands in `WIRES` for each of the nodes that follow this one. */
+export const FOLLOWERS = 'followers';
 
 export interface ChainTopology {
   readonly name: string;
@@ -28,6 +34,8 @@ export interface ChainTopology {
 export const CHAINS: readonly ChainTopology[] = [
   {name: 'initial-sync', process: 'replicator', stages: ['copy', 'index']},
   {name: 'replication', process: 'replicator', stages: ['decode', 'batch', 'schema', 'apply', 'tee', 'ack']},
+  // The one end is a replication-manager's, the others are a view-syncer's, which has them in the place of `replication`.
+  {name: 'change-stream', process: 'replicator', stages: ['send', 'apply', 'consumed'], optional: true},
   {name: 'query', process: 'sync-worker', stages: ['advance', 'deliver']},
   {
     name: 'client-group',
@@ -47,7 +55,7 @@ export const CHAINS: readonly ChainTopology[] = [
 ];
 
 export interface Wire {
-  /** A store, or a stage with its chain: `replication.apply`. */
+  /** A store, `FOLLOWERS`, or a stage with its chain: `replication.apply`. */
   readonly from: string;
   readonly to: string;
   readonly what?: string;
@@ -62,6 +70,13 @@ export const WIRES: readonly Wire[] = [
   {from: 'replication.tee', to: 'change-log'},
   {from: 'replication.ack', to: 'postgres', what: 'durable position'},
   {from: 'replication.apply', to: 'query.advance', what: 'version ready'},
+  {from: 'change-log', to: 'change-stream.send', what: 'catch-up'},
+  {from: 'replication.tee', to: 'change-stream.send', what: 'live'},
+  {from: 'change-stream.send', to: FOLLOWERS, what: 'changes'},
+  {from: 'replication-manager', to: 'change-stream.apply', what: 'changes'},
+  {from: 'change-stream.apply', to: 'replica'},
+  {from: 'change-stream.consumed', to: 'replication-manager', what: 'consumed position'},
+  {from: 'change-stream.apply', to: 'query.advance', what: 'version ready'},
   {from: 'replica', to: 'query.advance', what: 'snapshots'},
   {from: 'query.deliver', to: 'client-group.gather', what: 'diffs'},
   {from: 'client-group.commit', to: 'view-records'},
@@ -77,6 +92,10 @@ export const WIRES: readonly Wire[] = [
   {from: 'housekeeping.sign-of-life', to: 'view-records'},
   {from: 'housekeeping.purge', to: 'view-records'},
 ];
+
+/** Whether changes come from another node, and not from a slot. */
+export const followsNode = ({replicator}: DaemonInspection): boolean =>
+  replicator?.follows != null || replicator?.stages.some(({name}) => name === 'change-stream.apply') === true;
 
 /** `replication.apply` → `replication`; names of chains have no point. */
 export const chainOf = (stage: string): string => stage.slice(0, stage.indexOf('.'));

@@ -1,4 +1,5 @@
 import type {Lane, StageFlow} from '../flow.ts';
+import {headOf, type Point, rounded} from './wire-path.ts';
 
 export interface Box {
   readonly x: number;
@@ -16,7 +17,7 @@ export interface PlacedStage extends Box {
 }
 
 export interface PlacedStore extends Box {
-  readonly store: 'postgres' | 'replica' | 'change-log' | 'view-records' | 'clients';
+  readonly store: 'postgres' | 'replication-manager' | 'replica' | 'change-log' | 'view-records' | 'clients';
   readonly title: string;
 }
 
@@ -27,6 +28,23 @@ export interface PlacedWire {
   /** The stage whose rate it has, and which of its two. */
   readonly key: string;
   readonly side: 'in' | 'out';
+  /** Flows only while a node follows that is served in this way. */
+  readonly to?: 'live' | 'catching-up';
+}
+
+/** A node that follows this one; `more` stands for all that have no place of their own. */
+export interface PlacedFollower extends Box {
+  /** Its place among the subscribers. */
+  readonly index: number;
+  readonly more: boolean;
+}
+
+/** What of other nodes is in the picture. */
+export interface Neighbours {
+  /** Changes come from another node in the place of the slot. */
+  readonly follows: boolean;
+  /** Number of nodes that follow this one. */
+  readonly followers: number;
 }
 
 export interface Layout {
@@ -34,6 +52,7 @@ export interface Layout {
   readonly lanes: readonly (Box & {readonly process: string})[];
   readonly stages: readonly PlacedStage[];
   readonly stores: readonly PlacedStore[];
+  readonly followers: readonly PlacedFollower[];
   readonly wires: readonly PlacedWire[];
 }
 
@@ -50,19 +69,32 @@ const FIRST = 164;
 const BUS = 138;
 const END_WIDTH = 108;
 const CLIENTS = WIDTH - 20 - END_WIDTH;
+/** The replica stands below the stage that writes it. */
+const REPLICA_COLUMN = 3;
+const ENDS = {
+  postgres: {title: 'PostgreSQL', x: 20},
+  'replication-manager': {title: 'manager', x: 20},
+  clients: {title: 'clients', x: CLIENTS},
+} as const;
+const MAX_FOLLOWERS = 12;
+const FOLLOWER_PITCH = STORE_HEIGHT + 10;
 
 const column = (i: number): number => FIRST + i * PITCH;
 
 /**
  * Where everything of the picture stands: PostgreSQL at the left and the clients at the right over the whole height, a lane
- * for the replicator, below it what is stored, then a lane for each worker, in which writes go back from right to left.
+ * for the replicator, below it what is stored, then a lane for each worker, in which writes go back from right to left. The
+ * node that is followed stands in PostgreSQL's place beside the replicator, and those that follow in the clients'.
  */
-export const layoutOf = (lanes: readonly Lane[]): Layout => {
-  const builder = new Builder();
+export const layoutOf = (lanes: readonly Lane[], neighbours: Neighbours): Layout => {
+  const builder = new Builder(neighbours);
   const replicator = lanes.find(({process}) => process === 'replicator');
   let y = 16;
   if (replicator) y = builder.replicator(replicator, y);
-  y = builder.stores(y + 22);
+  y = builder.stores(
+    y + 22,
+    lanes.some(lane => lane !== replicator),
+  );
   const firstWorker = y + 34;
   let bottom = y;
   for (const lane of lanes) if (lane !== replicator) bottom = builder.worker(lane, bottom + 34) - 12;
@@ -73,19 +105,30 @@ class Builder {
   readonly #lanes: Layout['lanes'][number][] = [];
   readonly #stages: PlacedStage[] = [];
   readonly #stores: PlacedStore[] = [];
+  readonly #followers: PlacedFollower[] = [];
   readonly #wires: PlacedWire[] = [];
+  readonly #neighbours: Neighbours;
+
+  constructor(neighbours: Neighbours) {
+    this.#neighbours = neighbours;
+  }
 
   replicator(lane: Lane, top: number): number {
     const {process} = lane;
-    const streams = lane.chains.some(({name}) => name === 'replication');
-    // A view-syncer follows the changes of another node in the place of the slot.
-    const main = this.#row(lane, streams ? 'replication' : 'change-stream', top + 60, i => column(i));
+    const {follows, followers} = this.#neighbours;
+    // Where the slot's stages have them: apply over the replica.
+    const main = follows
+      ? this.#row(lane, 'change-stream', top + 60, i => column(REPLICA_COLUMN + i))
+      : this.#row(lane, 'replication', top + 60, i => column(i));
     const beside = top + 60 + CARD.height + 26;
     const copying = this.#row(lane, 'initial-sync', beside, i => column(i), PILL);
-    const sending = streams
-      ? this.#row(lane, 'change-stream', beside, i => column(COLUMNS - 1 - i), PILL)
-      : [];
-    const bottom = copying.length + sending.length ? beside + PILL.height + 18 : top + 60 + CARD.height + 18;
+    const sending = follows
+      ? []
+      : this.#row(lane, 'change-stream', beside, i => column(COLUMNS - 1 - i), PILL);
+    const followersEnd = top + Math.min(followers, MAX_FOLLOWERS) * FOLLOWER_PITCH;
+    const stagesEnd =
+      copying.length + sending.length ? beside + PILL.height + 18 : top + 60 + CARD.height + 18;
+    const bottom = Math.max(stagesEnd, followersEnd);
     this.#lanes.push({process, x: 148, y: top, width: column(COLUMNS) - 148 - 8, height: bottom - top});
     this.#chain(main);
     this.#chain(copying);
@@ -99,33 +142,92 @@ class Builder {
           first.key,
           'in',
         );
-    const ack = named(main, 'replication.ack');
-    if (ack) {
-      const over = ack.y - 18;
+    const back = named(main, follows ? 'change-stream.consumed' : 'replication.ack');
+    if (back) {
+      const over = back.y - 18;
       this.#wire(
         [
-          [center(ack), ack.y],
-          [center(ack), over],
+          [center(back), back.y],
+          [center(back), over],
           [128, over],
         ],
-        ack.key,
+        back.key,
         'out',
       );
+    }
+    if (follows) this.#end('replication-manager', top, bottom - top);
+    const [send] = sending;
+    if (send) {
+      const tee = named(main, 'replication.tee');
+      if (tee)
+        this.#wire(
+          [
+            [tee.x + tee.width - 24, tee.y + tee.height],
+            [tee.x + tee.width - 24, middle(send)],
+            [send.x, middle(send)],
+          ],
+          send.key,
+          'in',
+          'live',
+        );
+      this.#fanOut(send, top);
     }
     return bottom;
   }
 
-  stores(y: number): number {
-    const placed = [
-      ['replica', 'replica', 3],
-      ['change-log', 'change log', 4],
-      ['view-records', 'view records', 5],
-    ] as const;
-    for (const [store, title, at] of placed)
+  /** A box for each node that follows, and for the last ones together where they are many. */
+  #fanOut(send: PlacedStage, top: number): void {
+    const {followers} = this.#neighbours;
+    const shown = Math.min(followers, MAX_FOLLOWERS);
+    const turn = CLIENTS - 14;
+    for (let index = 0; index < shown; index++) {
+      const box = {
+        x: CLIENTS,
+        y: top + index * FOLLOWER_PITCH,
+        width: END_WIDTH,
+        height: STORE_HEIGHT,
+        index,
+        more: index === shown - 1 && followers > shown,
+      };
+      this.#followers.push(box);
+      this.#wire(
+        [
+          [send.x + send.width, middle(send)],
+          [turn, middle(send)],
+          [turn, middle(box)],
+          [box.x, middle(box)],
+        ],
+        send.key,
+        'out',
+      );
+    }
+  }
+
+  stores(y: number, workers: boolean): number {
+    const place = (store: PlacedStore['store'], title: string, at: number) =>
       this.#stores.push({store, title, x: column(at), y, width: CARD.width, height: STORE_HEIGHT});
+    place('replica', 'replica', REPLICA_COLUMN);
+    if (!this.#neighbours.follows) place('change-log', 'change log', REPLICA_COLUMN + 1);
+    if (workers) place('view-records', 'view records', REPLICA_COLUMN + 2);
     this.#into('replication.apply', 'replica');
     this.#into('change-stream.apply', 'replica');
     this.#into('replication.tee', 'change-log');
+    const send = named(this.#stages, 'change-stream.send');
+    if (send) {
+      const log = this.#store('change-log');
+      const over = log.y - 12;
+      this.#wire(
+        [
+          [log.x + log.width - 24, log.y],
+          [log.x + log.width - 24, over],
+          [center(send), over],
+          [center(send), send.y + send.height],
+        ],
+        send.key,
+        'in',
+        'catching-up',
+      );
+    }
     const index = named(this.#stages, 'initial-sync.index');
     const replica = this.#store('replica');
     if (index)
@@ -249,30 +351,24 @@ class Builder {
   }
 
   finish(firstWorker: number, bottom: number): Layout {
-    this.#stores.push({
-      store: 'postgres',
-      title: 'PostgreSQL',
-      x: 20,
-      y: 16,
-      width: END_WIDTH,
-      height: bottom - 28,
-    });
-    if (this.#lanes.some(({process}) => process !== 'replicator'))
-      this.#stores.push({
-        store: 'clients',
-        title: 'clients',
-        x: CLIENTS,
-        y: firstWorker,
-        width: END_WIDTH,
-        height: bottom - 12 - firstWorker,
-      });
+    const workers = this.#lanes.some(({process}) => process !== 'replicator');
+    const top = this.#neighbours.follows ? firstWorker : 16;
+    if (workers || !this.#neighbours.follows) this.#end('postgres', top, bottom - 12 - top);
+    if (workers) this.#end('clients', firstWorker, bottom - 12 - firstWorker);
     return {
       height: bottom + 4,
       lanes: this.#lanes,
       stages: this.#stages,
       stores: this.#stores,
+      followers: this.#followers,
       wires: this.#wires,
     };
+  }
+
+  /** What stands beside the lanes. */
+  #end(store: keyof typeof ENDS, y: number, height: number): void {
+    const {title, x} = ENDS[store];
+    this.#stores.push({store, title, x, y, width: END_WIDTH, height});
   }
 
   #row(
@@ -328,8 +424,8 @@ class Builder {
     return found;
   }
 
-  #wire(points: readonly (readonly [number, number])[], key: string, side: 'in' | 'out'): void {
-    this.#wires.push({d: rounded(points), head: headOf(points), key, side});
+  #wire(points: readonly Point[], key: string, side: PlacedWire['side'], to?: PlacedWire['to']): void {
+    this.#wires.push({d: rounded(points), head: headOf(points), key, side, ...(to ? {to} : {})});
   }
 }
 
@@ -337,32 +433,3 @@ const middle = ({y, height}: Box): number => y + height / 2;
 const center = ({x, width}: Box): number => x + width / 2;
 const named = (stages: readonly PlacedStage[], name: string): PlacedStage | undefined =>
   stages.find(({key}) => key.endsWith(`/${name}`));
-
-/** A triangle whose point is the last one. */
-const headOf = (points: readonly (readonly [number, number])[]): string => {
-  const [x, y] = points.at(-1) ?? [0, 0];
-  const [fx, fy] = points.at(-2) ?? [0, 0];
-  const [dx, dy] = [Math.sign(x - fx), Math.sign(y - fy)];
-  return `M${x} ${y}l${-8 * dx - 4 * dy} ${-8 * dy - 4 * dx}l${8 * dy} ${8 * dx}z`;
-};
-
-const RADIUS = 9;
-
-/** A line through the points, all at right angles, with round corners. */
-const rounded = (points: readonly (readonly [number, number])[]): string =>
-  points
-    .map(([x, y], i) => {
-      const before = points[i - 1];
-      const after = points[i + 1];
-      if (!before) return `M${x} ${y}`;
-      if (!after) return `L${x} ${y}`;
-      const [ax, ay] = toward([x, y], before);
-      const [bx, by] = toward([x, y], after);
-      return `L${ax} ${ay}Q${x} ${y} ${bx} ${by}`;
-    })
-    .join('');
-
-const toward = ([x, y]: readonly [number, number], [tx, ty]: readonly [number, number]): [number, number] => [
-  x + Math.sign(tx - x) * Math.min(RADIUS, Math.abs(tx - x) / 2),
-  y + Math.sign(ty - y) * Math.min(RADIUS, Math.abs(ty - y) / 2),
-];

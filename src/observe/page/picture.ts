@@ -1,10 +1,19 @@
 import type {Lane, StageFlow} from '../flow.ts';
 import type {DaemonInspection} from '../inspection.ts';
-import {chainOf} from '../topology.ts';
+import {chainOf, followsNode} from '../topology.ts';
 import {bytesText, countText, durationText, percentText} from '../units.ts';
 import {svg} from './dom.ts';
 import type {History} from './history.ts';
-import {type Layout, layoutOf, type PlacedStage, type PlacedStore, type PlacedWire, WIDTH} from './layout.ts';
+import {
+  type Layout,
+  layoutOf,
+  type Neighbours,
+  type PlacedFollower,
+  type PlacedStage,
+  type PlacedStore,
+  type PlacedWire,
+  WIDTH,
+} from './layout.ts';
 
 /** Elements of one stage that change with every inspection. */
 interface Drawn {
@@ -35,8 +44,9 @@ export class Picture {
     const flows = new Map<string, StageFlow>();
     for (const {process, chains} of lanes)
       for (const {stages} of chains) for (const stage of stages) flows.set(`${process}/${stage.name}`, stage);
-    const drawnOf = [...flows.keys()].join();
-    if (drawnOf !== this.#drawnOf) this.#draw(lanes);
+    const neighbours = {follows: followsNode(now), followers: now.replicator?.subscribers.length ?? 0};
+    const drawnOf = [...flows.keys(), neighbours.follows, neighbours.followers].join();
+    if (drawnOf !== this.#drawnOf) this.#draw(lanes, neighbours);
     this.#drawnOf = drawnOf;
     for (const [key, {group, update}] of this.#stages) {
       const flow = flows.get(key);
@@ -46,9 +56,9 @@ export class Picture {
     for (const update of this.#updates) update(now, flows);
   }
 
-  #draw(lanes: readonly Lane[]): void {
+  #draw(lanes: readonly Lane[], neighbours: Neighbours): void {
     const focused = document.activeElement?.getAttribute('data-key');
-    const layout = layoutOf(lanes);
+    const layout = layoutOf(lanes, neighbours);
     this.#layout = layout;
     this.#stages = new Map();
     this.#updates = [];
@@ -70,19 +80,21 @@ export class Picture {
       );
     for (const wire of layout.wires) root.append(...this.#wire(wire));
     for (const store of layout.stores) root.append(this.#store(store));
+    for (const follower of layout.followers) root.append(this.#follower(follower));
     for (const stage of layout.stages) root.append(this.#stage(stage));
     this.#element.replaceChildren(root);
     if (focused) this.#stages.get(focused)?.group.focus({preventScroll: true});
   }
 
-  #wire({d, head, key, side}: PlacedWire): SVGElement[] {
+  #wire({d, head, key, side, to}: PlacedWire): SVGElement[] {
     const chain = chainOf(key.slice(key.indexOf('/') + 1));
     const line = svg('path', {class: `wire ${chain}`, d});
     const beads = svg('path', {class: `beads ${chain}`, d, 'aria-hidden': 'true'});
     const tip = svg('path', {class: `head ${chain}`, d: head});
     const parts = [line, beads, tip];
-    this.#updates.push((_, flows) => {
-      const flow = flows.get(key);
+    this.#updates.push(({replicator}, flows) => {
+      const apt = !to || replicator?.subscribers.some(({live}) => live === (to === 'live'));
+      const flow = apt ? flows.get(key) : undefined;
       const perSecond = flow ? (side === 'in' ? flow.inPerSecond : flow.outPerSecond) : 0;
       for (const part of parts) part.classList.toggle('flowing', perSecond > 0);
       // With the logarithm of the rate: one a second and a thousand look different, and both can be followed.
@@ -105,6 +117,32 @@ export class Picture {
       svg('path', {class: 'lid', d: lid(x, y, width, tall ? 12 : 6)}),
       text('store-name', x + width / 2, top, title),
       ...facts.map((of, i) => line(top + (tall ? 20 : 16) + i * 16, of)),
+    );
+  }
+
+  #follower({index, more, x, y, width, height}: PlacedFollower): SVGElement {
+    const of = ({replicator}: DaemonInspection) => replicator?.subscribers ?? [];
+    const line = (name: string, at: number, say: (now: DaemonInspection) => string) =>
+      this.#changing(text(name, x + width / 2, y + at), say);
+    return svg(
+      'g',
+      {class: 'follower'},
+      rect('body', {x, y, width, height}, 10),
+      this.#changing(svg('title'), now =>
+        of(now)
+          .slice(index, more ? undefined : index + 1)
+          .map(({taskID, address}) => `${taskID}, ${address}`)
+          .join('; '),
+      ),
+      line('store-name', 21, now =>
+        more ? `${of(now).length - index} more` : shortened(of(now)[index]?.taskID ?? ''),
+      ),
+      line('store-facts', 38, now => {
+        const subscriber = of(now)[index];
+        if (more || !subscriber) return more ? 'nodes' : '';
+        const {live, lagMs} = subscriber;
+        return `${live ? 'live' : 'catching up'}${lagMs === null ? '' : ` · ${durationText(lagMs)}`}`;
+      }),
     );
   }
 
@@ -230,6 +268,8 @@ const noteOf = ({lagMs, lagAgeMs, inFlight}: StageFlow): string => {
 const laneTitle = (process: string): string => process.replace('sync-worker-', 'sync worker ');
 
 const laneFacts = ({replicator, workers}: DaemonInspection, process: string): string => {
+  if (process === 'replicator' && replicator?.follows)
+    return `${replicator.state} · applied ${replicator.appliedVersion ?? 'nothing yet'} · follows ${replicator.follows.uri}`;
   if (process === 'replicator')
     return replicator
       ? `${replicator.state} · applied ${replicator.appliedVersion ?? 'nothing yet'} · acknowledged ${replicator.ackedLsn ?? 'nothing yet'}`
@@ -248,6 +288,10 @@ const STORE_FACTS: Readonly<Record<PlacedStore['store'], readonly ((now: DaemonI
       return kept === null || kept === undefined ? '' : `${bytesText(kept)} WAL`;
     },
   ],
+  'replication-manager': [
+    ({replicator}) => (replicator?.follows ? new URL(replicator.follows.uri).hostname : ''),
+    ({replicator}) => (replicator?.lagMs == null ? '' : `lag ${durationText(replicator.lagMs)}`),
+  ],
   replica: [({replicator}) => (replicator ? `${bytesText(replicator.replicaBytes)}, SQLite` : 'SQLite')],
   'change-log': [
     ({replicator}) => (replicator?.loggedVersion ? `at ${replicator.loggedVersion}` : 'PostgreSQL'),
@@ -260,6 +304,9 @@ const STORE_FACTS: Readonly<Record<PlacedStore['store'], readonly ((now: DaemonI
     },
   ],
 };
+
+/** As much of a task's ID as fits into a box: its end tells them apart. */
+const shortened = (taskID: string): string => (taskID.length > 12 ? `…${taskID.slice(-10)}` : taskID);
 
 const text = (className: string, x: number, y: number, content = ''): SVGElement =>
   svg('text', {class: className, x: String(x), y: String(y)}, content);

@@ -1,5 +1,6 @@
 import type {Lane, StageFlow} from '../flow.ts';
 import type {DaemonInspection} from '../inspection.ts';
+import {followsNode} from '../topology.ts';
 import {bytesText, countText, durationText, percentText} from '../units.ts';
 import {h, svg} from './dom.ts';
 import type {History} from './history.ts';
@@ -23,7 +24,8 @@ export const vitalsOf = (
   const flows = lanes.flatMap(({chains}) => chains.flatMap(({stages}) => stages));
   const pokes = flows.filter(({name}) => name === 'client-group.poke');
   const poke = newest(pokes);
-  const decode = flows.find(({name}) => name === 'replication.decode');
+  const follows = followsNode(now);
+  const first = flows.find(({name}) => name === (follows ? 'change-stream.apply' : 'replication.decode'));
   const slot = now.replicator?.slot;
   const groups = now.workers.flatMap(worker => worker.groups);
   const clients = groups.reduce((n, group) => n + group.clients.length, 0);
@@ -43,10 +45,10 @@ export const vitalsOf = (
       level: poke?.lagMs ?? null,
     },
     {
-      name: 'from the slot',
-      value: decode ? `${bytesText(decode.bytesPerSecond)}/s` : '–',
+      name: follows ? 'from the manager' : 'from the slot',
+      value: first ? `${bytesText(first.bytesPerSecond)}/s` : '–',
       note: now.replicator?.state ?? 'on another node',
-      level: decode?.bytesPerSecond ?? null,
+      level: first?.bytesPerSecond ?? null,
     },
     {
       name: 'pokes',
