@@ -5,7 +5,7 @@ import type {UpQueryOp} from '../../src/protocol/up.ts';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {untilServed} from '../helpers/served.ts';
-import {ClientStore, StoreClient, type StoreClientOptions} from '../helpers/store-client.ts';
+import {type ClientStore, StoreClient, type StoreClientOptions} from '../helpers/store-client.ts';
 import {until} from '../helpers/until.ts';
 
 /** Client groups over the wire: cookies, several tabs, several groups, lifetimes (views.md §2.7, §3, §10). */
@@ -88,15 +88,6 @@ const said = (c: StoreClient) => ({
     rowsPatch.map(op => [op.op, op.op === 'put' ? op.value['id'] : op.id['id']]),
   ),
 });
-const fork = (store: ClientStore): ClientStore => {
-  const copy = new ClientStore();
-  copy.cookie = store.cookie;
-  for (const [id, row] of store.rows) copy.rows.set(id, row);
-  for (const hash of store.got) copy.got.add(hash);
-  for (const key of store.desired) copy.desired.add(key);
-  Object.assign(copy.lastMutationIDs, store.lastMutationIDs);
-  return copy;
-};
 const instance = async (c: StoreClient) =>
   (
     await db.query(`SELECT * FROM "${db.appID}_0/cvr".instances WHERE "clientGroupID" = $1`, [
@@ -109,7 +100,7 @@ test('a new group is served from nothing; a second tab at its cookie gets no row
   await got(a, 'q');
   // Its rows may still be on their way from upstream.
   await shows(a, 1, 2);
-  await using b = await open({clientGroupID: a.clientGroupID, store: fork(a.store), ...want(put('q'))});
+  await using b = await open({clientGroupID: a.clientGroupID, store: a.store.fork(), ...want(put('q'))});
   await b.until(() => b.store.desired.has(`${b.clientID}/q`), 'the query is desired by the second tab');
   await a.until(() => a.store.desired.has(`${b.clientID}/q`), 'the first tab hears of it');
   expect(said(b)).toMatchObject({got: [], rows: []});
@@ -156,18 +147,18 @@ test.each([false, true])(
   async away => {
     const a = await open(want(put('q', {ttl: 0}), put('q-probe', {group: 'probe'})));
     await got(a, 'q', 'q-probe');
-    const first = fork(a.store);
+    const first = a.store.fork();
     await set(1, 5);
     await a.until(() => values(a).includes(5), 'the change arrives');
-    const second = fork(a.store);
+    const second = a.store.fork();
     a.send('changeDesiredQueries', {desiredQueriesPatch: [{op: 'del', hash: 'q'}]});
     await a.until(() => !a.store.got.has('q'), 'a query without time to live goes when nobody wants it');
     expect(values(a)).toEqual([1]);
-    const third = fork(a.store);
+    const third = a.store.fork();
     await a.close();
     if (away) await letGo(a);
     const reconnect = (store: ClientStore) =>
-      open({clientID: a.clientID, clientGroupID: a.clientGroupID, store: fork(store)});
+      open({clientID: a.clientID, clientGroupID: a.clientGroupID, store: store.fork()});
     const removed = {desired: [{op: 'del', hash: 'q'}], got: [{op: 'del', hash: 'q'}]};
     for (const store of [first, second]) {
       await using c = await reconnect(store);
@@ -209,7 +200,7 @@ test('rows of a returning group are not read when they are still the same, and a
     ).rows[0];
   await until(async () => (await saved())?.fits === true, 'the digests are stored');
   expect(Object.keys((await saved()).sets).sort()).toEqual(['lmids', 'mutationResults', 'q', 'q-probe']);
-  const returning = () => open({clientID: a.clientID, clientGroupID: a.clientGroupID, store: fork(a.store)});
+  const returning = () => open({clientID: a.clientID, clientGroupID: a.clientGroupID, store: a.store.fork()});
   // The stored rows are made wrong: whoever reads them would send everything again.
   await db.query(`UPDATE "${db.appID}_0/cvr".rows SET "rowVersion" = '00' WHERE "clientGroupID" = $1`, [
     a.clientGroupID,
@@ -300,7 +291,7 @@ test('nothing is taken before the first message', async () => {
 test('a new connection of the same client replaces the old one', async () => {
   await using a = await open(want(put('q')));
   await got(a, 'q');
-  await using b = await open({clientID: a.clientID, clientGroupID: a.clientGroupID, store: fork(a.store)});
+  await using b = await open({clientID: a.clientID, clientGroupID: a.clientGroupID, store: a.store.fork()});
   await a.untilClosed();
   expect(a.error).toBeNull();
   await set(2, 8);
@@ -448,7 +439,7 @@ describe('clients that are gone', () => {
 test('a client that does not read is passed over and caught up later; its group goes on', async () => {
   await using a = await open(want(put('q')));
   await got(a, 'q');
-  await using b = await open({clientGroupID: a.clientGroupID, store: fork(a.store)});
+  await using b = await open({clientGroupID: a.clientGroupID, store: a.store.fork()});
   b.pause();
   const pokes = b.pokes;
   for (let i = 1; i <= 30; i++) {

@@ -4,15 +4,9 @@ import {OLDEST, oldestClient} from '../helpers/oldest-client.ts';
 import {createDatabase} from '../helpers/postgres.ts';
 import {startProxy} from '../helpers/tcp-proxy.ts';
 import {until} from '../helpers/until.ts';
+import {anyone} from './permissions.ts';
 
 /** Apps do not all move to a new client at once: the oldest that speaks protocol 30 or later works too. */
-const ANYONE = [['allow', {type: 'and', conditions: []}]];
-const anyone = {
-  select: ANYONE,
-  insert: ANYONE,
-  update: {preMutation: ANYONE, postMutation: ANYONE},
-  delete: ANYONE,
-};
 
 const client = await oldestClient();
 

@@ -3,15 +3,9 @@ import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {crudMutation, pushOf, rawClient} from '../helpers/raw-client.ts';
 import {until} from '../helpers/until.ts';
+import {anyone} from './permissions.ts';
 
 /** CRUD mutations over the wire, decided by PostgreSQL (mutations-auth.md §3, §4; known faults 9 and 10). */
-const ANYONE = [['allow', {type: 'and', conditions: []}]];
-const anyone = {
-  select: ANYONE,
-  insert: ANYONE,
-  update: {preMutation: ANYONE, postMutation: ANYONE},
-  delete: ANYONE,
-};
 const column = (op: string, name: string, value: unknown) => [
   'allow',
   {type: 'simple', op, left: {type: 'column', name}, right: {type: 'literal', value}},

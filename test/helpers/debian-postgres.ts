@@ -3,7 +3,7 @@ import {existsSync} from 'node:fs';
 import {chmod, chown, mkdir, mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import pg from 'pg';
+import {answers} from './answers.ts';
 import {freePort} from './postgres-server.ts';
 import {until} from './until.ts';
 
@@ -58,17 +58,4 @@ const serverUser = async (...owned: string[]): Promise<{uid?: number; gid?: numb
     await chmod(path, 0o700);
   }
   return {uid, gid};
-};
-
-const answers = async (url: string): Promise<boolean> => {
-  const client = new pg.Client(url);
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await client.end().catch(() => {});
-  }
 };

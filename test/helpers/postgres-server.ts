@@ -2,10 +2,10 @@ import {chown, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import pg from 'pg';
 import {runBound, spawnBound} from '../../src/demo/bound-process.ts';
 import {postgresIdentity} from '../../src/demo/identity.ts';
 import {runnablePrograms} from '../../src/demo/postgres-programs.ts';
+import {answers} from './answers.ts';
 import {until} from './until.ts';
 
 export interface PostgresServer {
@@ -111,17 +111,4 @@ export const startPostgres = async (
       await rm(dir, {recursive: true, force: true});
     },
   };
-};
-
-const answers = async (url: string): Promise<boolean> => {
-  const client = new pg.Client(url);
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await client.end().catch(() => {});
-  }
 };

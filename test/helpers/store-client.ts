@@ -34,6 +34,17 @@ export class ClientStore {
   readonly desired = new Set<string>();
   readonly lastMutationIDs: Record<string, number> = {};
 
+  /** What a client of its own holds that starts from here, as tabs do that open one storage. */
+  fork(): ClientStore {
+    const copy = new ClientStore();
+    copy.cookie = this.cookie;
+    for (const [id, row] of this.rows) copy.rows.set(id, row);
+    for (const hash of this.got) copy.got.add(hash);
+    for (const key of this.desired) copy.desired.add(key);
+    Object.assign(copy.lastMutationIDs, this.lastMutationIDs);
+    return copy;
+  }
+
   /** Rows of a table by key, for comparison. */
   table(name: string): Readonly<Record<string, unknown>>[] {
     return [...this.rows]

@@ -63,16 +63,6 @@ interface Group {
   readonly desires: Map<string, Set<string>>;
 }
 
-const fork = (store: ClientStore): ClientStore => {
-  const copy = new ClientStore();
-  copy.cookie = store.cookie;
-  for (const [id, row] of store.rows) copy.rows.set(id, row);
-  for (const hash of store.got) copy.got.add(hash);
-  for (const key of store.desired) copy.desired.add(key);
-  Object.assign(copy.lastMutationIDs, store.lastMutationIDs);
-  return copy;
-};
-
 test(`clients hold what their groups want after ${STEPS} random steps (seed ${seed})`, async () => {
   const random = new Random(seed);
   const dir = await mkdtemp(join(tmpdir(), 'zerostream-oracle-'));
@@ -184,7 +174,7 @@ class World {
   async #open(group: Group): Promise<void> {
     const random = this.#random;
     const store =
-      group.stores.length && random.chance(0.8) ? fork(random.pick(group.stores)) : new ClientStore();
+      group.stores.length && random.chance(0.8) ? random.pick(group.stores).fork() : new ClientStore();
     const known = [...group.desires.keys()].filter(id =>
       group.clients.every(({clientID}) => clientID !== id),
     );
@@ -214,7 +204,7 @@ class World {
     const client = this.#random.pick(group.clients);
     group.clients.splice(group.clients.indexOf(client), 1);
     await client.close();
-    group.stores.push(fork(client.store));
+    group.stores.push(client.store.fork());
     this.#log.push(`${group.id}: ${client.clientID} closes at ${client.store.cookie}`);
   }
 
@@ -226,7 +216,7 @@ class World {
     else desires.add(hash);
     client.send('changeDesiredQueries', {desiredQueriesPatch: [op]});
     // What it holds at this moment may be what a later tab comes with.
-    if (this.#random.chance(0.5)) group.stores.push(fork(client.store));
+    if (this.#random.chance(0.5)) group.stores.push(client.store.fork());
     this.#log.push(`${group.id}: ${client.clientID} ${op.op} ${hash}`);
     // Only what was answered is sure to be heard, should the client close.
     const key = `${client.clientID}/${hash}`;
@@ -244,7 +234,7 @@ class World {
     for (const group of this.#groups)
       for (const client of group.clients.splice(0)) {
         await client.untilClosed();
-        if (client.store.cookie !== null) group.stores.push(fork(client.store));
+        if (client.store.cookie !== null) group.stores.push(client.store.fork());
       }
     await this.start();
   }
