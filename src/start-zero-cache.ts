@@ -1,4 +1,5 @@
 import {parseConfig} from './config/parse-config.ts';
+import {withTaskID} from './config/task-id.ts';
 import {startServer} from './daemon/start-server.ts';
 import type {DaemonInspection} from './observe/inspection.ts';
 import {VERSION} from './version.ts';
@@ -31,12 +32,14 @@ export interface ZeroCache {
  * of the options at once; ListenError if the port cannot be had.
  */
 export const startZeroCache = async (options: StartOptions = {}): Promise<ZeroCache> => {
-  const {config, warnings, notices} = parseConfig(options.argv ?? [], options.env ?? process.env);
+  const unnamed: string[] = [];
+  const env = await withTaskID(options.env ?? process.env, text => unnamed.push(text));
+  const {config, warnings, notices} = parseConfig(options.argv ?? [], env);
   const server = await startServer({
     config,
     version: VERSION,
     remarks: [
-      ...warnings.map(text => ({level: 'warn' as const, text})),
+      ...[...unnamed, ...warnings].map(text => ({level: 'warn' as const, text})),
       ...notices.map(text => ({level: 'info' as const, text})),
     ],
     ...(options.host === undefined ? {} : {host: options.host}),

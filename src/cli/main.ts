@@ -2,6 +2,7 @@
 import {config as loadDotEnv} from 'dotenv';
 import {helpText} from '../config/help-text.ts';
 import {isConfigured, parseConfig} from '../config/parse-config.ts';
+import {withTaskID} from '../config/task-id.ts';
 import {runDaemon} from '../daemon/run-daemon.ts';
 import {ConfigError, DaemonError} from '../errors.ts';
 import {VERSION} from '../version.ts';
@@ -21,12 +22,14 @@ const main = async (argv: readonly string[]): Promise<number> => {
   const command = await commandOf(first);
   if (command) return command(rest);
   if (!isConfigured(argv, process.env)) return (await import('../demo/run-demo.ts')).runDemo();
-  const {config, warnings, notices} = parseConfig(argv, process.env);
+  const unnamed: string[] = [];
+  const env = await withTaskID(process.env, text => unnamed.push(text));
+  const {config, warnings, notices} = parseConfig(argv, env);
   return runDaemon({
     config,
     version: VERSION,
     remarks: [
-      ...warnings.map(text => ({level: 'warn' as const, text})),
+      ...[...unnamed, ...warnings].map(text => ({level: 'warn' as const, text})),
       ...notices.map(text => ({level: 'info' as const, text})),
     ],
   });
