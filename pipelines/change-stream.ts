@@ -11,8 +11,8 @@ import type {Subscriber} from '../src/nodes/subscriber.ts';
 import {checkpoint} from '../src/replica/checkpoint.ts';
 import {emptyWhenLarge} from '../src/replica/empty-wal.ts';
 import {applyLines} from '../src/replication/apply-lines.ts';
+import type {ReplicationEvent} from '../src/replication/events.ts';
 import {CHECKPOINT_BYTES, LARGE_WAL_BYTES} from './apply-wal.ts';
-import type {ReplicationEvent} from './replication.ts';
 
 export interface ServeChangesDeps {
   readonly board: StageBoard;

@@ -40,17 +40,7 @@ import {deleteReplica, finishBulk, openBulkWriter} from '../src/replica/open.ts'
 import {storeSchema} from '../src/replica/stored-schema.ts';
 import type {SyncContext} from '../src/replica/sync-context.ts';
 import {RowWriter} from '../src/replica/write-rows.ts';
-
-export interface SyncProgress {
-  readonly phase: 'copy' | 'index' | 'done';
-  /** Table or index last worked on; empty when done. */
-  readonly name: string;
-  /** Totals so far over all tables, and PostgreSQL's estimate of all rows (0 = unknown). */
-  readonly rows: number;
-  readonly bytes: number;
-  readonly estimatedRows: number;
-  readonly tables: number;
-}
+import type {SyncProgress} from '../src/replication/sync-progress.ts';
 
 export interface InitialSyncDeps {
   readonly config: ZeroConfig;

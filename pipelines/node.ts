@@ -14,9 +14,10 @@ import type {Log} from '../src/observe/log.ts';
 import {createPool} from '../src/pg/connect.ts';
 import type {Version} from '../src/pg/lsn.ts';
 import type {FrameTap} from '../src/replay/frame-tap.ts';
+import type {ReplicatorEvent} from '../src/replication/events.ts';
 import {requestUrl} from '../src/sync/handshake.ts';
 import {serveChanges} from './change-stream.ts';
-import {type Replicator, type ReplicatorEvent, replicator} from './replicator.ts';
+import {type Replicator, replicator} from './replicator.ts';
 import {viewSyncer} from './view-syncer.ts';
 
 /** Connections for nodes that catch up from the change log, however many there are. */

@@ -17,12 +17,12 @@ import {emptyWhenLarge} from '../src/replica/empty-wal.ts';
 import {loadSchema} from '../src/replica/stored-schema.ts';
 import {acknowledge} from '../src/replication/acknowledge.ts';
 import {positionOf} from '../src/replication/apply.ts';
+import type {ReplicationEvent} from '../src/replication/events.ts';
 import {fillTables} from '../src/replication/fill-tables.ts';
 import {SchemaTracker} from '../src/replication/schema-tracker.ts';
 import {SideChannel} from '../src/replication/side-channel.ts';
 import type {RunningChain} from '../src/replication/status.ts';
 import {watchCatalog} from '../src/replication/watch-catalog.ts';
-import type {VersionReady} from '../src/sync/types.ts';
 import {applyWal} from './apply-wal.ts';
 
 /** Bytes of applied batches that wait for the change log before the WAL is paused. */
@@ -58,14 +58,6 @@ export interface ReplicationDeps {
     readonly statementTimeoutMs: number;
   };
 }
-
-export type ReplicationEvent =
-  | {readonly type: 'version-ready'; readonly ready: VersionReady}
-  /** Durable in the change log and applied. */
-  | {readonly type: 'logged'; readonly lsn: bigint}
-  /** Told to the slot. */
-  | {readonly type: 'acknowledged'; readonly lsn: bigint}
-  | {readonly type: 'checkpointed'};
 
 /**
  * The chain from the slot to the replica: frames → decode → batch → apply, and from there at once to the workers

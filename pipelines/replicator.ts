@@ -4,7 +4,6 @@ import {restartLogAfterGap} from '../src/change-log/restart.ts';
 import {openChangeLog} from '../src/change-log/schema.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
-import type {FetchProgress} from '../src/nodes/fetch-snapshot.ts';
 import type {ChangeHub} from '../src/nodes/hub.ts';
 import {recoverReplica} from '../src/nodes/recover-replica.ts';
 import type {ReplicatorInspection} from '../src/observe/inspection.ts';
@@ -15,21 +14,12 @@ import {FrameTap} from '../src/replay/frame-tap.ts';
 import {openWriter} from '../src/replica/open.ts';
 import {catchUpFromLog} from '../src/replication/catch-up.ts';
 import {checkReplica, type ResumePoint, takeSlot} from '../src/replication/check-replica.ts';
+import type {ReplicationEvent, ReplicatorEvent} from '../src/replication/events.ts';
 import {SlotWatch} from '../src/replication/slot-watch.ts';
 import {ReplicatorStatus, type RunningChain} from '../src/replication/status.ts';
-import type {VersionReady} from '../src/sync/types.ts';
-import {initialSync, type SyncProgress} from './initial-sync.ts';
-import {type ReplicationEvent, replication} from './replication.ts';
+import {initialSync} from './initial-sync.ts';
+import {replication} from './replication.ts';
 import {supervise} from './supervise.ts';
-
-export type ReplicatorEvent =
-  | {readonly type: 'progress'; readonly progress: SyncProgress}
-  /** The replica is fetched from another node. */
-  | {readonly type: 'download'; readonly progress: FetchProgress}
-  | {readonly type: 'version-ready'; readonly ready: VersionReady}
-  | {readonly type: 'checkpointed'}
-  /** The replica cannot go on and is being rebuilt: readers must let go of the file. */
-  | {readonly type: 'recovery'; readonly code: string; readonly reason: string};
 
 export interface Replicator {
   readonly events: Observable<ReplicatorEvent>;

@@ -4,8 +4,8 @@ import type {Log} from '../src/observe/log.ts';
 import {upstreamFault} from '../src/pg/upstream-fault.ts';
 import {replicaError} from '../src/replica/classify-error.ts';
 import {deleteReplica} from '../src/replica/open.ts';
+import type {ReplicatorEvent} from '../src/replication/events.ts';
 import type {ReplicatorStatus} from '../src/replication/status.ts';
-import type {ReplicatorEvent} from './replicator.ts';
 
 const FIRST_DELAY_MS = 25;
 const MAX_DELAY_MS = 10_000;

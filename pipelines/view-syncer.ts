@@ -10,9 +10,10 @@ import type {Log} from '../src/observe/log.ts';
 import {checkIntegrity, vacuumIfDue, wasLeftOpen} from '../src/replica/care.ts';
 import {openWriter} from '../src/replica/open.ts';
 import {readReplicaState} from '../src/replica/sync-context.ts';
+import type {ReplicatorEvent} from '../src/replication/events.ts';
 import {ReplicatorStatus} from '../src/replication/status.ts';
 import {followChanges} from './change-stream.ts';
-import type {Replicator, ReplicatorEvent} from './replicator.ts';
+import type {Replicator} from './replicator.ts';
 import {supervise} from './supervise.ts';
 
 /**

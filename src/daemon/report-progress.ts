@@ -1,22 +1,13 @@
 import {Presets, SingleBar} from 'cli-progress';
 import type {Log} from '../observe/log.ts';
-
-/** What a sync tells of itself; see `pipelines/initial-sync.ts`. */
-interface Progress {
-  readonly phase: 'copy' | 'index' | 'done';
-  readonly name: string;
-  readonly rows: number;
-  readonly bytes: number;
-  readonly estimatedRows: number;
-  readonly tables: number;
-}
+import type {SyncProgress} from '../replication/sync-progress.ts';
 
 const EVERY_MS = 5000;
 /** Syncs shorter than this pass without a bar. */
 const QUIET_MS = 700;
 
-/** Progress of an initial sync: a bar on a terminal, otherwise a line every few seconds; always a line at the end. */
-export const reportProgress = (log: Log): ((progress: Progress) => void) => {
+/** SyncProgress of an initial sync: a bar on a terminal, otherwise a line every few seconds; always a line at the end. */
+export const reportProgress = (log: Log): ((progress: SyncProgress) => void) => {
   let startedMs = 0;
   let lastMs = 0;
   let bar: SingleBar | null = null;

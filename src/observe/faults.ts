@@ -1,5 +1,3 @@
-import type {DaemonInspection} from './inspection.ts';
-
 /** Something that needs attention now. */
 export interface Fault {
   /** Of the error, as on the troubleshooting page: `R001`. */
@@ -45,5 +43,3 @@ export const remedyOf = (code: string): string => REMEDIES[code] ?? 'See the tro
 
 /** Codes for which there is a remedy. */
 export const REMEDIED = Object.keys(REMEDIES);
-
-export const faultsOf = ({replicator}: DaemonInspection): readonly Fault[] => replicator?.faults ?? [];

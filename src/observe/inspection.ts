@@ -113,3 +113,5 @@ export interface GroupInspection {
     readonly bufferedBytes: number;
   }[];
 }
+
+export const faultsOf = ({replicator}: DaemonInspection): readonly Fault[] => replicator?.faults ?? [];

@@ -1,6 +1,10 @@
-import {faultsOf} from './faults.ts';
 import {lanesOf, type StageFlow} from './flow.ts';
-import type {DaemonInspection, ReplicatorInspection, WorkerInspection} from './inspection.ts';
+import {
+  type DaemonInspection,
+  faultsOf,
+  type ReplicatorInspection,
+  type WorkerInspection,
+} from './inspection.ts';
 import {bytesText, countText, durationText, percentText} from './units.ts';
 
 /** An inspection for a terminal. With the one before, counts become rates per second. */

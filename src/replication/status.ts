@@ -1,5 +1,4 @@
 import {statSync} from 'node:fs';
-import type {ReplicationEvent} from '../../pipelines/replication.ts';
 import {ChangeLogUnavailable, type DaemonError, NotReplicated, UpstreamUnreachable} from '../errors.ts';
 import type {StageBoard} from '../flow/stage.ts';
 import {FaultBook} from '../observe/fault-book.ts';
@@ -10,6 +9,7 @@ import {schemaLimits} from '../pg/schema-limits.ts';
 import type {SlotHealth} from '../pg/slot.ts';
 import type {WalControl} from '../pg/wal-source.ts';
 import type {BackfillJobs} from '../replica/backfill-jobs.ts';
+import type {ReplicationEvent} from './events.ts';
 import type {SchemaTracker} from './schema-tracker.ts';
 
 const REMEMBERED_RECOVERIES = 20;

@@ -6,7 +6,6 @@ import {firstValueFrom, materialize} from 'rxjs';
 import {expect, test} from 'vitest';
 import WebSocket from 'ws';
 import {startReplicating} from '../../pipelines/node.ts';
-import type {ReplicatorEvent} from '../../pipelines/replicator.ts';
 import {parseLogLines} from '../../src/change-log/lines.ts';
 import {purgeChangeLog} from '../../src/change-log/purge.ts';
 import {changeLogSchema} from '../../src/change-log/schema.ts';
@@ -17,6 +16,7 @@ import {CHANGES_PATH, subscriptionUrl, WINDOW_BYTES} from '../../src/nodes/wire.
 import {silentLog} from '../../src/observe/log.ts';
 import {openReader} from '../../src/replica/open.ts';
 import {readReplicaState} from '../../src/replica/sync-context.ts';
+import type {ReplicatorEvent} from '../../src/replication/events.ts';
 import {testConfig} from '../helpers/config.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {startProxy} from '../helpers/tcp-proxy.ts';

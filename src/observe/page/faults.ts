@@ -1,5 +1,4 @@
-import {faultsOf} from '../faults.ts';
-import type {DaemonInspection} from '../inspection.ts';
+import {type DaemonInspection, faultsOf} from '../inspection.ts';
 import {durationText} from '../units.ts';
 import {h} from './dom.ts';
 import {table} from './tables.ts';
