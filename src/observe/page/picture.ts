@@ -2,18 +2,11 @@ import type {Lane, StageFlow} from '../flow.ts';
 import type {DaemonInspection} from '../inspection.ts';
 import {chainOf, followsNode} from '../topology.ts';
 import {bytesText, countText, durationText, percentText} from '../units.ts';
+import {WIDTH} from './canvas.ts';
 import {svg} from './dom.ts';
 import type {History} from './history.ts';
-import {
-  type Layout,
-  layoutOf,
-  type Neighbours,
-  type PlacedFollower,
-  type PlacedStage,
-  type PlacedStore,
-  type PlacedWire,
-  WIDTH,
-} from './layout.ts';
+import {type Layout, layoutOf, type Neighbours} from './layout.ts';
+import type {PlacedFollower, PlacedStage, PlacedStore, PlacedWire} from './placed.ts';
 
 /** Elements of one stage that change with every inspection. */
 interface Drawn {
