@@ -62,7 +62,7 @@ export const exportMetrics = (
     for (const [i, metric] of METRICS.entries())
       for (const [value, labels] of metric.read(inspection)) result.observe(instruments[i]!, value, labels);
   }, instruments);
-  return {stop: () => provider.shutdown().catch(() => {})};
+  return {stop: () => within(LAST_MS, provider.shutdown())};
 };
 
 /** Sends a span for every item that a stage settled; `OTEL_TRACES_SAMPLER` chooses which. @returns what takes them in. */
@@ -81,9 +81,23 @@ export const exportTraces = (
       const attributes: Attributes = bytes ? {'zero.bytes': bytes} : {};
       tracer.startSpan(stage, {startTime: startedMs, kind: SpanKind.INTERNAL, attributes}).end(endedMs);
     },
-    stop: () => provider.shutdown().catch(() => {}),
+    stop: () => within(LAST_MS, provider.shutdown()),
   };
 };
+
+/** A server that ends waits so long for a collector to take what is left: the SDK itself would try again for ten seconds and more. */
+const LAST_MS = 2000;
+
+/** Resolves when `done` is settled, whichever way, or the time is over. */
+const within = (ms: number, done: Promise<unknown>): Promise<void> =>
+  new Promise(resolve => {
+    const timer = setTimeout(resolve, ms);
+    const end = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    done.then(end, end);
+  });
 
 /** The SDK's own complaints become warnings of ours, each text once. */
 const warnOfFailures = (log: Log) => {

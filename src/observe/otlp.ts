@@ -10,7 +10,7 @@ export const isExported = (signal: Signal, env: NodeJS.ProcessEnv): boolean => {
 };
 
 export interface Exporter {
-  /** Sends what is still waiting. */
+  /** Sends what is still waiting, but does not wait long for a collector that does not take it. */
   stop(): Promise<void>;
 }
 

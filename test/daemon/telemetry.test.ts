@@ -1,5 +1,7 @@
 import {createServer} from 'node:http';
-import {expect, test} from 'vitest';
+import {pino} from 'pino';
+import {expect, test, vi} from 'vitest';
+import {exportTraces} from '../../src/observe/otlp-sdk.ts';
 import {deployAnyone} from '../e2e/permissions.ts';
 import {ddl, schema, zql} from '../e2e/schema.ts';
 import {startDaemon} from '../helpers/daemon.ts';
@@ -34,11 +36,12 @@ const collector = async () => {
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   const {port} = server.address() as {port: number};
-  return {metrics, spans, url: `http://127.0.0.1:${port}`, close: () => server.close()};
+  return {metrics, spans, url: `http://127.0.0.1:${port}`, [Symbol.dispose]: () => void server.close()};
 };
 
 test('metrics and spans of every process reach a collector; /metrics says the same', async () => {
-  const sink = await collector();
+  // The first to be here and the last to go: a server that ends sends what is left.
+  using sink = await collector();
   await using db = await createDatabase(ddl);
   await using daemon = await startDaemon({
     upstream: db.url,
@@ -72,7 +75,6 @@ test('metrics and spans of every process reach a collector; /metrics says the sa
   expect(text).toMatch(/^zero_sync_active_clients 1$/m);
   expect(text).toMatch(/^zero_stage_items_total\{process="replicator",stage="replication\.apply"\} \d+$/m);
   expect(text).toMatch(/^zero_replica_db_size_bytes \d+$/m);
-  sink.close();
 });
 
 test('a collector that is away costs one warning and nothing else', async () => {
@@ -88,4 +90,25 @@ test('a collector that is away costs one warning and nothing else', async () => 
   });
   await until(() => daemon.output().includes('telemetry could not be exported'), 'the warning is there');
   expect(await daemon.stop()).toBe(0);
+});
+
+test('a collector that never answers does not hold up the end', async () => {
+  let asked = 0;
+  const server = createServer(() => void asked++);
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  const {port} = server.address() as {port: number};
+  vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', `http://127.0.0.1:${port}`);
+  // The SDK alone would wait longer than a test may take.
+  vi.stubEnv('OTEL_EXPORTER_OTLP_TIMEOUT', '600000');
+  vi.stubEnv('OTEL_BSP_SCHEDULE_DELAY', '1');
+  try {
+    const traces = exportTraces({version: '1', worker: 'syncer', workerIndex: 0}, pino({enabled: false}));
+    traces.settled({stage: 'query.advance', startedMs: Date.now(), endedMs: Date.now(), bytes: 0});
+    await until(() => asked > 0, 'the collector is asked');
+    await traces.stop();
+  } finally {
+    vi.unstubAllEnvs();
+    server.closeAllConnections();
+    server.close();
+  }
 });
