@@ -70,7 +70,7 @@ const run = async (deps: FillTablesDeps, signal: AbortSignal): Promise<void> => 
 const fill = async (deps: FillTablesDeps, job: BackfillJob, signal: AbortSignal): Promise<boolean> => {
   const {side, log} = deps;
   const started = Date.now();
-  const snapshot = await snapshotAt(deps.url, `${deps.slot}_bf_${started}`);
+  const snapshot = await snapshotAt(deps.url, `${deps.slot}_bf_${started}`, signal);
   let complete = false;
   try {
     const upstream = await readPublishedSchema(snapshot.client, deps.publications);
