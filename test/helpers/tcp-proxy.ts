@@ -14,6 +14,8 @@ export interface TcpProxy {
   /** Present connections break, and new ones do until it is healed: the host is cut off. */
   block(): void;
   heal(): void;
+  /** From now on as much is carried as there is. */
+  unlimit(): void;
   /** New connections go to another server. */
   redirect(serverUrl: string): void;
   close(): Promise<void>;
@@ -27,6 +29,7 @@ export const startProxy = async (
 ): Promise<TcpProxy> => {
   let target = new URL(serverUrl);
   let blocked = false;
+  let {bytesPerSecond = Number.POSITIVE_INFINITY} = options;
   let pairs: {near: Socket; far: Socket}[] = [];
   let accepted = 0;
   const server = createServer(near => {
@@ -36,7 +39,7 @@ export const startProxy = async (
     const pair = {near, far};
     pairs.push(pair);
     near.pipe(far);
-    if (options.bytesPerSecond) far.pipe(slow(options.bytesPerSecond)).pipe(near);
+    if (options.bytesPerSecond) far.pipe(slow(() => bytesPerSecond)).pipe(near);
     else far.pipe(near);
     const end = () => {
       near.destroy();
@@ -79,6 +82,9 @@ export const startProxy = async (
     heal: () => {
       blocked = false;
     },
+    unlimit: () => {
+      bytesPerSecond = Number.POSITIVE_INFINITY;
+    },
     redirect: other => {
       target = new URL(other);
     },
@@ -87,9 +93,9 @@ export const startProxy = async (
   };
 };
 
-const slow = (bytesPerSecond: number): Transform =>
+const slow = (bytesPerSecond: () => number): Transform =>
   new Transform({
     transform: (chunk: Buffer, _, done) => {
-      setTimeout(() => done(null, chunk), (chunk.length / bytesPerSecond) * 1000);
+      setTimeout(() => done(null, chunk), (chunk.length / bytesPerSecond()) * 1000);
     },
   });
