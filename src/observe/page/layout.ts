@@ -226,22 +226,32 @@ class Builder {
       width: column(COLUMNS) - 148 - 8,
       height: bottom - top,
     });
+    this.#read(query[0]);
+    this.#recorded(group);
+    this.#exchanged(group, writes, bottom - 14);
+    return bottom;
+  }
+
+  /** From the replica around the lanes to the first stage that reads it. */
+  #read(first: PlacedStage | undefined): void {
+    if (!first) return;
     const replica = this.#canvas.store('replica');
-    const first = query[0];
-    if (first) {
-      const under = replica.y + replica.height + 16;
-      this.#canvas.wire(
-        [
-          [center(replica), replica.y + replica.height],
-          [center(replica), under],
-          [BUS, under],
-          [BUS, middle(first)],
-          [first.x, middle(first)],
-        ],
-        first.key,
-        'in',
-      );
-    }
+    const under = replica.y + replica.height + 16;
+    this.#canvas.wire(
+      [
+        [center(replica), replica.y + replica.height],
+        [center(replica), under],
+        [BUS, under],
+        [BUS, middle(first)],
+        [first.x, middle(first)],
+      ],
+      first.key,
+      'in',
+    );
+  }
+
+  /** What a worker's groups keep. */
+  #recorded(group: readonly PlacedStage[]): void {
     const commit = named(group, 'client-group.commit');
     if (commit) {
       const records = this.#canvas.store('view-records');
@@ -263,6 +273,10 @@ class Builder {
         'out',
       );
     }
+  }
+
+  /** What goes to the clients and comes from them; writes go on to PostgreSQL along the line at `under`. */
+  #exchanged(group: readonly PlacedStage[], writes: readonly PlacedStage[], under: number): void {
     const poke = named(group, 'client-group.poke');
     if (poke)
       this.#canvas.wire(
@@ -285,7 +299,6 @@ class Builder {
       );
     const execute = named(writes, 'mutations.execute');
     if (execute) {
-      const under = bottom - 14;
       this.#canvas.wire(
         [
           [center(execute), execute.y + execute.height],
@@ -307,7 +320,6 @@ class Builder {
         answer.key,
         'out',
       );
-    return bottom;
   }
 
   finish(firstWorker: number, bottom: number): Layout {
