@@ -14,7 +14,7 @@ import type {SchemaTracker} from '../src/replication/schema-tracker.ts';
 import type {SideChannel} from '../src/replication/side-channel.ts';
 
 /** Bytes of one transaction held before it goes on in parts. */
-export const PART_BYTES = 1024 * 1024;
+const PART_BYTES = 1024 * 1024;
 /** Bytes applied between two checkpoints of the replica. */
 export const CHECKPOINT_BYTES = 8 * 1024 * 1024;
 /** Size of the replica's WAL from which readers are asked to let go of it. */

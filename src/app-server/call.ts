@@ -105,7 +105,7 @@ const addressOf = (endpoint: Endpoint, kind: CallKind, {appTargets}: Caller): st
 };
 
 /** Later ones win: what identifies the user is never overridden by headers that the client chose. */
-export const headersOf = (
+const headersOf = (
   {apiKey, clientHeaders, requestHeaders, forwardCookies}: Endpoint,
   kind: CallKind,
   {auth, headers, appTargets}: Caller,

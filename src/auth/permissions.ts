@@ -41,7 +41,7 @@ const schema = z.object({
 export const NO_PERMISSIONS: Permissions = {tables: {}};
 
 /** @throws PermissionsUnreadable */
-export const parsePermissions = (json: string): Permissions => {
+const parsePermissions = (json: string): Permissions => {
   try {
     return schema.parse(JSON.parse(json));
   } catch (error) {

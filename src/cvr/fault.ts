@@ -17,7 +17,7 @@ const TRANSIENT_CODES = new Set([
 ]);
 
 /** True for what passes by itself: a lost connection, a restart or failover of PostgreSQL. */
-export const isTransient = (error: unknown): boolean => {
+const isTransient = (error: unknown): boolean => {
   const {code, message} = error as {code?: string; message?: string};
   if (code)
     return TRANSIENT_CODES.has(code) || (code.length === 5 && TRANSIENT_CLASSES.has(code.slice(0, 2)));

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import {ident, literal} from '../pg/identifier.ts';
 
-export const CVR_SCHEMA_VERSION = 17;
+const CVR_SCHEMA_VERSION = 17;
 
 /** `"{app}_{n}/cvr"`. */
 export const cvrSchema = (shard: string): string => ident(`${shard}/cvr`);

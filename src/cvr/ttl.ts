@@ -1,7 +1,7 @@
 import type {QueryRecord} from './types.ts';
 
-export const DEFAULT_TTL_MS = 300_000;
-export const MAX_TTL_MS = 600_000;
+const DEFAULT_TTL_MS = 300_000;
+const MAX_TTL_MS = 600_000;
 
 /** Wire ttl → stored ttl, in ms: negative means for ever, which like anything above the maximum is the maximum. */
 export const clampTtl = (ttl: number | undefined): number =>

@@ -32,5 +32,5 @@ export const describeFilled = ({origin, fresh}: Filled): string =>
   `database "demo" ${fresh ? 'filled with' : 'as it was left, with'} ${originName(origin)}`;
 
 /** For people. */
-export const originName = ({from}: Origin): string =>
+const originName = ({from}: Origin): string =>
   from === 'demo' ? 'an issue tracker of some eight thousand rows' : `what ${from} makes`;

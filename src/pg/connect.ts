@@ -12,7 +12,7 @@ export interface ConnectOptions {
  * How values are printed, whatever the database, the role or the environment say: COPY and the stream must give the same
  * text. Statements and not startup options, since some proxies refuse those.
  */
-export const OUTPUT_STYLE =
+const OUTPUT_STYLE =
   "SET DateStyle = 'ISO, MDY'; SET IntervalStyle = postgres; SET TimeZone = 'UTC'; SET bytea_output = hex; SET extra_float_digits = 1";
 
 /** Opens one connection that prints values in `OUTPUT_STYLE`. @throws UpstreamUnreachable, naming host, port and database but no secret. */

@@ -7,11 +7,6 @@ import {
 } from './published-schema.ts';
 import {storageKind} from './types.ts';
 
-export interface TableId {
-  readonly schema: string;
-  readonly name: string;
-}
-
 /** One step from one published schema to the next (replication.md §4.2); a change-log entry of the same tag. */
 export type SchemaChange =
   | {readonly tag: 'drop-index'; readonly index: PublishedIndex}

@@ -56,7 +56,7 @@ export const applyDelete = (
 };
 
 /** @throws ProtocolError as protocol.md §4.3 says. */
-export const checkCookie = (client: CvrVersion | null, group: CvrVersion): void => {
+const checkCookie = (client: CvrVersion | null, group: CvrVersion): void => {
   if (client === null || compareVersions(client, group) <= 0) return;
   if (isEmpty(group)) throw protocolError('ClientNotFound', 'Client not found');
   throw protocolError('InvalidConnectionRequestBaseCookie', `CVR is at version ${formatVersion(group)}`);

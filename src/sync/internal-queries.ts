@@ -2,7 +2,7 @@ import type {Cvr} from '../cvr/types.ts';
 import type {AST} from '../zql/ast.ts';
 
 /** Queries over the shard's own tables: mutation ids and results travel like rows (views.md §1.2). */
-export const INTERNAL_QUERIES = ['lmids', 'mutationResults'] as const;
+const INTERNAL_QUERIES = ['lmids', 'mutationResults'] as const;
 
 export const isInternal = (hash: string): boolean => (INTERNAL_QUERIES as readonly string[]).includes(hash);
 

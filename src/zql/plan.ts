@@ -4,7 +4,7 @@ import type {ColumnSpec, TableSpec} from '../replica/table-spec.ts';
 import type {AST, Bound, Condition, CorrelatedSubquery, ExistsCondition, Ordering} from './ast.ts';
 
 /** Rows kept as proof of a true EXISTS per parent key; more than one keeps optimistic deletes from blinking the parent. */
-export const WITNESSES = 3;
+const WITNESSES = 3;
 
 /** One level of a query: the root, a related child, or an EXISTS / NOT EXISTS child (zql.md §1.10, §3.2). */
 export interface NodePlan {
@@ -154,7 +154,7 @@ export const namesOneRow = (
 };
 
 /** EXISTS and NOT EXISTS of a condition, not those nested in their subqueries. */
-export function* existsConditions(condition: Condition | undefined): Generator<ExistsCondition> {
+function* existsConditions(condition: Condition | undefined): Generator<ExistsCondition> {
   if (!condition) return;
   if (condition.type === 'correlatedSubquery') yield condition;
   else if (condition.type !== 'simple')
