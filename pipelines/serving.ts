@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import {Subject} from 'rxjs';
+import {type Observable, Subject} from 'rxjs';
 import {CatchUpReader} from '../src/cvr/catch-up.ts';
 import {RowJournal} from '../src/cvr/journal.ts';
 import {CvrLoader} from '../src/cvr/load.ts';
@@ -11,7 +11,7 @@ import type {Version} from '../src/pg/lsn.ts';
 import type {ProtocolError} from '../src/protocol/error-body.ts';
 import {ClientGroup} from '../src/sync/client-group.ts';
 import type {CommitTimes} from '../src/sync/commit-times.ts';
-import type {GroupDeps, TransformQueries} from '../src/sync/group-deps.ts';
+import type {GroupDeps, MakeGroup, TransformQueries} from '../src/sync/group-deps.ts';
 import {handOver} from '../src/sync/hand-over.ts';
 import {Views} from '../src/sync/views.ts';
 import {serveGroups} from './client-group.ts';
@@ -29,15 +29,14 @@ export interface ServingDeps {
   readonly lingerMs: number;
 }
 
-/** Makes a group; what it is made of can be replaced by what listens to it or sets its pace. */
-export type MakeGroup = (id: string, deps: GroupDeps, onEnd: (group: ClientGroup) => void) => ClientGroup;
-
 export interface Serving {
   /** Those that have not ended, by id. */
   readonly groups: ReadonlyMap<string, ClientGroup>;
   readonly store: CvrStore;
-  /** How groups are made from here on. */
+  /** How groups are made from here on: replaced by what takes notes of them, or sets their pace. */
   makeGroup: MakeGroup;
+  /** Each version that the query graphs are moved to, before any group hears of it. */
+  readonly advanced: Observable<Version>;
   groupOf(id: string): ClientGroup;
   /** Tells groups of a step of the query graphs; called while these are at `epoch.to`. */
   deliver(epoch: Epoch): void;
@@ -47,8 +46,6 @@ export interface Serving {
   stop(error: ProtocolError, handOverMs: number): Promise<void>;
 }
 
-export const makeClientGroup: MakeGroup = (id, deps, onEnd) => new ClientGroup(id, deps, onEnd);
-
 /** The client groups of a worker: made when asked for, woken by what an epoch changed, served by the chain, kept in view records. */
 export const createServing = (deps: ServingDeps): Serving => {
   const {shard, taskID, log, registry, cvrPool} = deps;
@@ -57,6 +54,7 @@ export const createServing = (deps: ServingDeps): Serving => {
   const groups = new Map<string, ClientGroup>();
   const views = new Views();
   const waiting = new Waiting(() => registry.version);
+  const advanced = new Subject<Version>();
   const woken = new Subject<ClientGroup>();
   const chain = serveGroups(woken, deps.board, deps.times).subscribe();
   let stopping = false;
@@ -84,13 +82,15 @@ export const createServing = (deps: ServingDeps): Serving => {
   return {
     groups,
     store,
-    makeGroup: makeClientGroup,
+    makeGroup: (id, ...more) => new ClientGroup(id, ...more),
+    advanced,
     groupOf(id) {
       let group = groups.get(id);
       if (!group || group.ended) groups.set(id, (group = this.makeGroup(id, groupDeps, onEnd)));
       return group;
     },
     deliver(epoch) {
+      advanced.next(epoch.to);
       if (epoch.schemaChanged || epoch.permissionsChanged)
         for (const group of groups.values()) group.invalidate(epoch.schemaChanged);
       for (const {graph, error} of epoch.failed)

@@ -15,6 +15,7 @@ import {explainRefusal} from '../src/pg/check-upstream.ts';
 import {createPool, explainConnection} from '../src/pg/connect.ts';
 import {ProtocolError} from '../src/protocol/error-body.ts';
 import type {Up} from '../src/protocol/up.ts';
+import type {ConversationRequest} from '../src/replay/record-protocol.ts';
 import {createAcceptor} from '../src/sync/accept.ts';
 import {analyzeAside} from '../src/sync/analyze-aside.ts';
 import type {ClientGroup} from '../src/sync/client-group.ts';
@@ -42,6 +43,8 @@ export interface SyncWorkerDeps {
 export interface SyncWorker {
   accept(request: HandedRequest, socket: Socket, head: Buffer): void;
   inspect(): WorkerInspection;
+  /** Sends a recorder what goes on between clients and their groups. */
+  record(socket: Socket, request: ConversationRequest): Promise<void>;
   /** Reopens the idle snapshot, so that the replica's WAL can restart. */
   refresh(): void;
   /** Sends every client elsewhere, group by group within `handOverMs`, and ends. */
@@ -231,6 +234,17 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
       graphs: registry.inspectGraphs(),
       groups: [...groups.values()].map(group => group.inspect()),
     }),
+    record: async (socket, request) => {
+      // Loaded when first asked for: most servers are never recorded.
+      const {recordConversation} = await import('../src/replay/conversation/live.ts');
+      const {
+        app,
+        shard: {num},
+        enableQueryPlanner: usePlanner,
+      } = config;
+      const facts = {appID: app.id, shardNum: num, usePlanner};
+      recordConversation(socket, {serving, version: () => registry.version, cvrPool, shard, facts}, request);
+    },
     refresh: () => registry.refresh(),
     stop: async (reason, handOverMs = 0) => {
       stopping = true;

@@ -76,6 +76,11 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
       'replay transactions above this size in parts, instead of the default',
       positive,
     )
+    .option('--no-clients', 'leave out what the server says with its clients')
+    .option(
+      '--reconnect-clients',
+      'record clients that are connected already, too: the server lets them connect again',
+    )
     .option('--redact', 'replace every string, keeping which are equal and their order')
     .action(async (flags: RecordFlags) => {
       code = await recordFixture(flags, io.stdout, interrupted(io));

@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {FixtureUnusable} from '../errors.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
 import {CASE_FILE, readFixture} from '../replay/fixture.ts';
-import {recordServer} from '../replay/record-server.ts';
+import {type RecordedServerParts, recordServer} from '../replay/record-server.ts';
 import {recordSnapshot} from '../replay/record-snapshot.ts';
 import {type Bounds, type RecordedWal, recordWal} from '../replay/record-wal.ts';
 import {redactFixture} from '../replay/redact.ts';
@@ -23,6 +23,10 @@ export interface RecordFlags {
   readonly untilLsn?: Lsn;
   readonly partBytes?: number;
   readonly redact?: boolean;
+  /** False: not what clients say. */
+  readonly clients?: boolean;
+  /** Clients that are connected already are recorded too: they are made to connect again. */
+  readonly reconnectClients?: boolean;
 }
 
 const REASONS = {
@@ -85,16 +89,22 @@ const record = async (
     signal,
   };
   const facts = {dir, about: flags.about, partBytes: flags.partBytes, bounds};
-  const wal = await (flags.server === undefined
+  const wal: RecordedWal & Partial<RecordedServerParts> = await (flags.server === undefined
     ? recordUpstream(flags, facts, output)
     : recordServer({
         ...facts,
         url: flags.server,
         password: flags.password ?? process.env['ZERO_ADMIN_PASSWORD'],
+        // Nothing of it can be given away: where values are replaced, it is left out.
+        clients: flags.redact || flags.clients === false ? 'none' : flags.reconnectClients ? 'all' : 'new',
         onStart: version => output.write(`snapshot of version ${version}; recording; Ctrl-C ends it\n`),
       }));
+  const {conversation} = wal;
+  const heard = conversation
+    ? `, ${conversation.messages} messages to clients on ${conversation.connections} connections`
+    : '';
   output.write(
-    `recording ended, since ${REASONS[wal.endedBy]}: ${wal.transactions} transactions, ${wal.bytes} bytes\n`,
+    `recording ended, since ${REASONS[wal.endedBy]}: ${wal.transactions} transactions, ${wal.bytes} bytes${heard}\n`,
   );
 };
 

@@ -77,6 +77,7 @@ parent.onMessage((message, socket) => {
 const record = async (socket: Socket) => {
   const {recordLive} = await import('../replay/live-recording.ts');
   parent.log.info('a recording of the stream begins');
-  recordLive(socket, tap, parent.config.replica.file);
+  const {replica, numSyncWorkers} = parent.config;
+  recordLive(socket, tap, replica.file, numSyncWorkers);
   socket.once('close', () => parent.log.info('a recording of the stream has ended'));
 };

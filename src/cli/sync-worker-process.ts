@@ -1,9 +1,11 @@
+import type {Socket} from 'node:net';
 import {Subject} from 'rxjs';
 import {type SyncWorker, startSyncWorker} from '../../pipelines/sync-worker.ts';
 import {parentOf} from '../daemon/child-process.ts';
 import {usage, WORKER_INDEX_VARIABLE} from '../daemon/ipc.ts';
 import {tracedBoard} from '../daemon/traced-board.ts';
 import {receiveVersions} from '../daemon/version-channel.ts';
+import type {ConversationRequest} from '../replay/record-protocol.ts';
 import type {VersionReady} from '../sync/types.ts';
 import {VERSION} from '../version.ts';
 
@@ -36,6 +38,11 @@ parent.onMessage((message, socket) => {
           : null,
       );
       return;
+    case 'record': {
+      const {clients} = message;
+      arriving.push(socket && clients ? () => record(socket, clients) : null);
+      return;
+    }
     case 'handed-over':
       return void arriving.shift()?.();
     case 'inspect':
@@ -50,6 +57,13 @@ parent.onMessage((message, socket) => {
         .finally(() => setTimeout(() => process.exit(0), 100));
   }
 });
+
+const record = (socket: Socket, request: ConversationRequest): void => {
+  if (!worker) return void socket.destroy();
+  parent.log.info('a recording of the clients begins');
+  socket.once('close', () => parent.log.info('a recording of the clients has ended'));
+  void worker.record(socket, request);
+};
 
 startSyncWorker({config: parent.config, workerIndex, log: parent.log, board, versions})
   .then(started => {

@@ -4,6 +4,7 @@ import type {Socket} from 'node:net';
 import type {ZeroConfig} from '../config/config.ts';
 import type {DaemonInspection, ReplicatorInspection, WorkerInspection} from '../observe/inspection.ts';
 import type {Log} from '../observe/log.ts';
+import type {RecordRequest} from '../replay/record-protocol.ts';
 import {clientGroupOfUrl} from '../sync/handshake.ts';
 import type {VersionReady} from '../sync/types.ts';
 import {Child} from './children.ts';
@@ -65,9 +66,11 @@ export class Dispatcher {
     worker.send({type: 'upgrade', request: plainRequest(request), head: head.toString('base64')}, socket);
   }
 
-  /** Hands the connection of a recorder to the process that has the stream. */
-  record(socket: Socket): void {
-    this.#replicator.send({type: 'record'}, socket);
+  /** Hands the connection of a recorder to the process that has the stream, or to that which serves the clients. */
+  record(socket: Socket, request: RecordRequest): void {
+    const process = request ? this.#workers[request.worker] : this.#replicator;
+    if (process) process.send({type: 'record', clients: request}, socket);
+    else socket.end('HTTP/1.1 404 Not Found\r\n\r\n');
   }
 
   async inspect(serverVersion: string): Promise<DaemonInspection> {

@@ -8,7 +8,12 @@ import {writeHeapSnapshot} from 'node:v8';
 import {isAdminPassword} from '../auth/admin-password.ts';
 import type {ZeroConfig} from '../config/config.ts';
 import type {DaemonInspection} from '../observe/inspection.ts';
-import {RECORD_PATH, RECORD_PROTOCOL} from '../replay/record-protocol.ts';
+import {
+  parseRecordPath,
+  RECORD_PATH,
+  RECORD_PROTOCOL,
+  type RecordRequest,
+} from '../replay/record-protocol.ts';
 import {requestUrl} from '../sync/handshake.ts';
 import type {StatzAnswer} from './statz.ts';
 
@@ -21,8 +26,8 @@ export interface HttpDeps {
   /** Answers `/statz` with these parameters. */
   readonly statz: (params: URLSearchParams) => Promise<StatzAnswer>;
   readonly upgrade: (request: IncomingMessage, socket: Socket, head: Buffer) => void;
-  /** A recorder with the admin's password asks for the stream. */
-  readonly record: (socket: Socket) => void;
+  /** A recorder with the admin's password asks for the stream, or for a worker's clients. */
+  readonly record: (socket: Socket, request: RecordRequest) => void;
   /** Whether the WebSocket's page may speak with us; without it, every one may. */
   readonly admits?: ((request: IncomingMessage) => boolean) | undefined;
   /** Serves other paths, as development mode does its page; returns false if it does not know one. */
@@ -39,11 +44,11 @@ export const createHttpServer = (deps: HttpDeps): Server => {
   server.on('upgrade', (request, socket, head) => {
     // From here on nobody else listens, and an error without a listener would end the process.
     socket.on('error', () => socket.destroy());
+    const url = requestUrl(request.url ?? '/');
     if (deps.admits && !deps.admits(request)) socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
-    else if (requestUrl(request.url ?? '/')?.pathname !== RECORD_PATH)
-      deps.upgrade(request, socket as Socket, head);
+    else if (url?.pathname !== RECORD_PATH) deps.upgrade(request, socket as Socket, head);
     else if (request.headers.upgrade !== RECORD_PROTOCOL) socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
-    else if (mayRecord(deps, request)) deps.record(socket as Socket);
+    else if (mayRecord(deps, request)) deps.record(socket as Socket, parseRecordPath(url.searchParams));
     else socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n');
   });
   return server;

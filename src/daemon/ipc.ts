@@ -1,4 +1,5 @@
 import type {ReplicatorInspection, WorkerInspection} from '../observe/inspection.ts';
+import type {ConversationRequest} from '../replay/record-protocol.ts';
 import type {HandedRequest, VersionReady} from '../sync/types.ts';
 
 /**
@@ -13,8 +14,8 @@ export type ToChild =
   | {readonly type: 'versions-at'; readonly path: string}
   | {readonly type: 'refresh'}
   | {readonly type: 'upgrade'; readonly request: HandedRequest; readonly head: string}
-  /** To the replicator: the socket beside it wants a recording. */
-  | {readonly type: 'record'}
+  /** The socket beside it wants a recording: to the replicator, of the stream; to a worker, of its clients. */
+  | {readonly type: 'record'; readonly clients: ConversationRequest | null}
   | {readonly type: 'handed-over'}
   | {readonly type: 'inspect'; readonly id: number}
   /** `handOverMs`: how long clients may be sent elsewhere one group after the other; 0: at once. */

@@ -94,8 +94,8 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
       // Until a worker can take it: the client tries again, as after any refused connection.
       else refuse(socket);
     },
-    record: socket => {
-      if (dispatcher) dispatcher.record(socket);
+    record: (socket, request) => {
+      if (dispatcher) dispatcher.record(socket, request);
       else refuse(socket);
     },
     admits: options.admits,

@@ -1,4 +1,3 @@
-import {once} from 'node:events';
 import type {Socket} from 'node:net';
 import type {Database} from 'better-sqlite3';
 import {VERSION_ZERO, versionOfLsn} from '../pg/lsn.ts';
@@ -7,11 +6,9 @@ import {readReplicaState} from '../replica/sync-context.ts';
 import {copyReplica} from './copy-replica.ts';
 import {FIXTURE_FORMAT} from './fixture.ts';
 import type {FrameTap} from './frame-tap.ts';
-import {RECORD_PROTOCOL} from './record-protocol.ts';
+import {RecorderSocket, TOO_SLOW} from './recorder-socket.ts';
 import {beginOf, frameLine} from './recording.ts';
 
-/** A recording is given up when its reader falls this far behind; replication is never held up by it. */
-const MAX_BEHIND_BYTES = 64 * 1024 * 1024;
 /** Longest that the snapshot waits for a reader that takes nothing, since it keeps the replica's WAL from restarting. */
 const STALLED_MS = 60_000;
 const CHUNK_BYTES = 64 * 1024;
@@ -24,87 +21,72 @@ const SLICE_MS = 5;
  * (see `copyReplica`) and of what reaches it beside the stream (see `asideLine`). The former end with `{"snapshot": "complete"}`. Ends with `{"end": reason}`. The snapshot may hold
  * transactions of the first frames already: they are skipped in a replay as in the server.
  */
-export const recordLive = (socket: Socket, tap: FrameTap, replicaFile: string): void => {
-  socket.on('error', () => socket.destroy());
-  socket.write(
-    `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${RECORD_PROTOCOL}\r\n\r\n`,
-  );
-  const gone = new AbortController();
+export const recordLive = (socket: Socket, tap: FrameTap, replicaFile: string, workers: number): void => {
+  const recorder = new RecorderSocket(socket);
   let pinnedAlready = false;
   /** Sent within the first transaction, which is where descriptions come. */
   let described: readonly Buffer[] = [];
-  let stop = () => {};
-  const end = (reason: string) => {
-    stop();
-    if (socket.writable) socket.end(`${JSON.stringify({end: reason})}\n`);
-  };
-  stop = tap.listen({
+  recorder.onEnd = tap.listen({
     start: (relations, lastCommit) => {
       described = relations;
       const atLeast = lastCommit === null ? VERSION_ZERO : versionOfLsn(lastCommit);
-      void sendSnapshot(socket, replicaFile, atLeast, gone.signal, () => {
+      const onPinned = () => {
         pinnedAlready = true;
-      }).catch((error: Error) =>
-        end(
-          error.name === 'AbortError'
-            ? 'the recorder is too slow'
+      };
+      void sendSnapshot(recorder, replicaFile, {atLeast, workers, onPinned}).catch((error: Error) =>
+        recorder.end(
+          ['AbortError', 'TimeoutError'].includes(error.name)
+            ? TOO_SLOW
             : `the replica cannot be read (${error.message})`,
         ),
       );
     },
     frames: frames => {
-      if (socket.writableLength > MAX_BEHIND_BYTES) return end('the recorder is too slow');
       for (const frame of frames) {
-        socket.write(`${frameLine(frame)}\n`);
+        recorder.write(`${frameLine(frame)}\n`);
         if (beginOf(frame) === null) continue;
-        for (const relation of described) socket.write(`${frameLine(relation)}\n`);
+        for (const relation of described) recorder.write(`${frameLine(relation)}\n`);
         described = [];
       }
     },
     aside: line => {
       // What came before is in the snapshot.
-      if (pinnedAlready) socket.write(`${line}\n`);
+      if (pinnedAlready) recorder.write(`${line}\n`);
     },
-    end: () => end('the server streams no changes (any more)'),
+    end: () => recorder.end('the server streams no changes (any more)'),
   });
-  socket.on('close', () => {
-    stop();
-    gone.abort();
-  });
-  // Nothing is expected, but the end of the connection is only seen by reading.
-  socket.resume();
 };
 
 const sendSnapshot = async (
-  socket: Socket,
+  recorder: RecorderSocket,
   file: string,
-  atLeast: string,
-  gone: AbortSignal,
-  onPinned: () => void,
+  {
+    atLeast,
+    workers,
+    onPinned,
+  }: {readonly atLeast: string; readonly workers: number; readonly onPinned: () => void},
 ): Promise<void> => {
   const db = await pinned(file, atLeast, onPinned);
   try {
     const {replicaVersion, stateVersion, publications} = readReplicaState(db);
-    socket.write(
-      `${JSON.stringify({recording: {format: FIXTURE_FORMAT, replicaVersion, stateVersion, publications}})}\n`,
-    );
+    const told = {format: FIXTURE_FORMAT, replicaVersion, stateVersion, publications, workers};
+    recorder.write(`${JSON.stringify({recording: told})}\n`);
     let chunk = '';
     let turnEndsMs = performance.now() + SLICE_MS;
     for (const line of copyReplica(db)) {
       chunk += `${line}\n`;
       if (chunk.length >= CHUNK_BYTES) {
-        const room = socket.write(chunk);
+        const room = recorder.write(chunk);
         chunk = '';
-        if (!room)
-          await once(socket, 'drain', {signal: AbortSignal.any([gone, AbortSignal.timeout(STALLED_MS)])});
+        if (!room) await recorder.drained(STALLED_MS);
       }
       if (performance.now() > turnEndsMs) {
         await new Promise(resolve => setImmediate(resolve));
         turnEndsMs = performance.now() + SLICE_MS;
       }
-      if (socket.destroyed) return;
+      if (recorder.gone.aborted) return;
     }
-    socket.write(`${chunk}{"snapshot":"complete"}\n`);
+    recorder.write(`${chunk}{"snapshot":"complete"}\n`);
   } finally {
     db.close();
   }

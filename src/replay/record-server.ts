@@ -1,25 +1,23 @@
 import {mkdirSync, rmSync, writeFileSync} from 'node:fs';
-import {type ClientRequest, request as httpRequest, type IncomingMessage} from 'node:http';
-import {request as httpsRequest} from 'node:https';
-import type {Socket} from 'node:net';
 import {join} from 'node:path';
 import {Subject} from 'rxjs';
 import {z} from 'zod';
 import {ServerRefused} from '../errors.ts';
+import {versionOfLsn} from '../pg/lsn.ts';
 import type {WalFrames} from '../pg/wal-source.ts';
+import {attachRecorder, type RecordedServer} from './attach-recorder.ts';
+import {type ConversationCounts, ConversationRecorder} from './conversation/record.ts';
 import {ASIDES_FILE, CASE_FILE, FIXTURE_FORMAT, REPLICA_FILE, WAL_FILE, type WalCase} from './fixture.ts';
 import {LineSplitter, LineWriter} from './lines.ts';
-import {RECORD_PATH, RECORD_PROTOCOL} from './record-protocol.ts';
 import {type Bounds, type RecordedWal, recordFrames} from './record-wal.ts';
 
-export interface RecordServerOptions {
-  /** `http://host:port` of a zerostream. */
-  readonly url: string;
-  readonly password: string | undefined;
+export interface RecordServerOptions extends RecordedServer {
   readonly dir: string;
   readonly about: string;
   readonly partBytes?: number | undefined;
   readonly bounds: Bounds;
+  /** What to record of the clients: of groups that connect from here on, of all by letting them connect again, or nothing. */
+  readonly clients: 'new' | 'all' | 'none';
   /** Called with the version of the snapshot when its first line is here. */
   readonly onStart?: (stateVersion: string) => void;
 }
@@ -29,15 +27,20 @@ const head = z.object({
   replicaVersion: z.string(),
   stateVersion: z.string(),
   publications: z.array(z.string()),
+  workers: z.number().int(),
 });
 
+export interface RecordedServerParts extends RecordedWal {
+  readonly conversation: ConversationCounts | null;
+}
+
 /**
- * Records the chain of a running server: its replica as it is now, and its frames from here on. The bounds are those of
- * the frames; the snapshot is always taken to its end. @throws ServerRefused if there is no such server, it wants a
- * password, or it ends the recording before the snapshot is complete.
+ * Records a running server: its replica as it is now, and from here on its frames and what it says with its clients. The
+ * bounds are those of frames and conversation; the snapshot is always taken to its end. @throws ServerRefused if there is
+ * no such server, it wants a password, or it ends the recording before the snapshot is complete.
  */
-export const recordServer = async (options: RecordServerOptions): Promise<RecordedWal> => {
-  const socket = await attach(options.url, options.password);
+export const recordServer = async (options: RecordServerOptions): Promise<RecordedServerParts> => {
+  const socket = await attachRecorder(options, null);
   mkdirSync(options.dir, {recursive: true});
   using replica = new LineWriter(join(options.dir, REPLICA_FILE));
   const frames = new Subject<WalFrames>();
@@ -45,10 +48,11 @@ export const recordServer = async (options: RecordServerOptions): Promise<Record
   const overfull = new AbortController();
   const {signal = overfull.signal} = options.bounds;
   let ended = false;
-  const wal = recordFrames(frames, join(options.dir, WAL_FILE), {
-    ...options.bounds,
-    signal: AbortSignal.any([signal, overfull.signal]),
-  }).then(recorded => {
+  const clients: {recorder: ConversationRecorder | null} = {recorder: null};
+  const bounds = {...options.bounds, signal: AbortSignal.any([signal, overfull.signal])};
+  const wal = recordFrames(frames, join(options.dir, WAL_FILE), bounds, lsn =>
+    clients.recorder?.covered(versionOfLsn(lsn)),
+  ).then(recorded => {
     ended = true;
     return overfull.signal.aborted ? {...recorded, endedBy: 'size' as const} : recorded;
   });
@@ -76,6 +80,16 @@ export const recordServer = async (options: RecordServerOptions): Promise<Record
       else if (text.startsWith('{"recording"')) {
         const told = head.parse((JSON.parse(text) as {recording: unknown}).recording);
         writeCase(options, told);
+        if (options.clients !== 'none')
+          clients.recorder = new ConversationRecorder({
+            ...options,
+            workers: told.workers,
+            from: told.stateVersion,
+            reconnect: options.clients === 'all',
+            maxBytes: options.bounds.maxBytes,
+            onOverfull: () => overfull.abort(),
+            onFault: reject,
+          });
         options.onStart?.(told.stateVersion);
       } else fail((JSON.parse(text) as {end?: string}).end ?? 'it sent something else');
     };
@@ -88,10 +102,13 @@ export const recordServer = async (options: RecordServerOptions): Promise<Record
     });
     socket.on('close', () => fail('the connection was closed'));
   });
+  let conversation: ConversationCounts | null = null;
   try {
     const [recorded] = await Promise.all([wal, snapshot]);
-    return recorded;
+    conversation = clients.recorder?.finish() ?? null;
+    return {...recorded, conversation};
   } finally {
+    if (!conversation) clients.recorder?.finish();
     socket.destroy();
     if (asides.bytes === 0) rmSync(join(options.dir, ASIDES_FILE));
   }
@@ -109,40 +126,3 @@ const writeCase = (options: RecordServerOptions, told: z.infer<typeof head>): vo
   };
   writeFileSync(join(options.dir, CASE_FILE), `${JSON.stringify(facts, null, 2)}\n`);
 };
-
-const attach = (url: string, password: string | undefined): Promise<Socket> =>
-  new Promise((resolve, reject) => {
-    const refused = (why: string, cause?: unknown) =>
-      reject(new ServerRefused(`Cannot record the server at ${url}: ${why}`, {cause}));
-    let request: ClientRequest;
-    try {
-      const target = new URL(RECORD_PATH, url);
-      request = (target.protocol === 'https:' ? httpsRequest : httpRequest)(target, {
-        headers: {
-          Connection: 'Upgrade',
-          Upgrade: RECORD_PROTOCOL,
-          ...(password
-            ? {Authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}`}
-            : {}),
-        },
-      });
-    } catch (error) {
-      return refused('that is no http:// or https:// address.', error);
-    }
-    request.on('upgrade', (_: IncomingMessage, socket: Socket, first: Buffer) => {
-      socket.on('error', () => socket.destroy());
-      if (first.length) socket.unshift(first);
-      resolve(socket);
-    });
-    request.on('response', ({statusCode}) =>
-      refused(
-        statusCode === 401
-          ? 'it wants its admin password: give --password or set ZERO_ADMIN_PASSWORD.'
-          : `it answered ${statusCode}; is it a zerostream that is ready?`,
-      ),
-    );
-    request.on('error', (error: NodeJS.ErrnoException) =>
-      refused(`nothing answers there (${error.code ?? error.message}).`, error),
-    );
-    request.end();
-  });

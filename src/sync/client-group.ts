@@ -141,7 +141,7 @@ export class ClientGroup {
     return this.#queries.credential();
   }
 
-  /** Every query is transformed again. */
+  /** Every query is transformed again: the app's server may say something else by now. */
   retransform(): void {
     this.#queries.invalidate();
     this.wake();
@@ -150,7 +150,8 @@ export class ClientGroup {
   /** Permissions or tables changed: queries are transformed, and the client schema checked, again. */
   invalidate(schemaChanged: boolean): void {
     if (schemaChanged) this.#schemaChecked = false;
-    this.retransform();
+    this.#queries.invalidate();
+    this.wake();
   }
 
   /** A graph can no longer be maintained. */

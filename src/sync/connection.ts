@@ -9,7 +9,7 @@ import type {Up} from '../protocol/up.ts';
 import {closeReason} from './close-reason.ts';
 import {ExpiryTimer} from './expiry.ts';
 import type {Handshake} from './handshake.ts';
-import type {AppTargets, Auth, ClientConnection, MessageHandler} from './types.ts';
+import type {AppTargets, Auth, ClientConnection, MessageHandler, SentWitness} from './types.ts';
 import {wireFrames} from './wire-frames.ts';
 
 const PONG_FRAME = JSON.stringify(['pong', {}]);
@@ -30,6 +30,7 @@ export class Connection implements ClientConnection {
   readonly protocolVersion: number;
   readonly headers: Readonly<Record<string, string>>;
   appTargets: AppTargets = {};
+  witness: SentWitness | null = null;
   readonly #socket: WebSocket;
   readonly #tcp: Socket;
   readonly #handler: MessageHandler;
@@ -102,11 +103,13 @@ export class Connection implements ClientConnection {
   }
 
   send(message: Down): void {
+    if (this.#isOpen) this.witness?.message(message);
     this.#write(JSON.stringify(message));
   }
 
   sendFrames(frames: readonly Buffer[]): void {
     if (!this.#isOpen) return;
+    this.witness?.frames(frames);
     const wire = this.#socket.extensions ? null : wireFrames(frames);
     if (wire) {
       // Past the library, which without compression holds nothing back: it would make each frame anew for each client.

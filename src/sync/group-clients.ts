@@ -16,7 +16,7 @@ export interface Client {
 }
 
 /** Bytes a client may leave unread before it is detached. */
-const SLOW_CLIENT_BYTES = 8 * 1024 * 1024;
+export const SLOW_CLIENT_BYTES = 8 * 1024 * 1024;
 
 /** The connected clients of a group: one connection per client, all of one user. */
 export class GroupClients {

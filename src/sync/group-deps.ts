@@ -41,3 +41,6 @@ export interface GroupDeps {
   /** Resolves when the registry has reached a version. */
   readonly reached: (version: Version) => Promise<void>;
 }
+
+/** Makes a group; `onEnd` is called once, when it has ended. */
+export type MakeGroup = (id: string, deps: GroupDeps, onEnd: (group: ClientGroup) => void) => ClientGroup;

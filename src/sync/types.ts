@@ -16,6 +16,13 @@ export interface AppTargets {
   readonly queryHeaders?: Readonly<Record<string, string>> | undefined;
 }
 
+/** Sees what a connection is sent. */
+export interface SentWitness {
+  message(message: Down): void;
+  /** Whole messages, or those of a poke that go out before the rest. */
+  frames(frames: readonly Buffer[]): void;
+}
+
 /** One client's socket after a successful handshake, as the rest of the worker sees it. */
 export interface ClientConnection {
   readonly clientGroupID: string;
@@ -33,6 +40,8 @@ export interface ClientConnection {
   /** Headers of the upgrade request, names in lower case: forwarded to app endpoints by allow-list. */
   readonly headers: Readonly<Record<string, string>>;
   readonly closed: boolean;
+  /** Set while a recording is made. */
+  witness: SentWitness | null;
 
   send(message: Down): void;
   /** Sends frames already serialised (text), shared by many clients. Order with `send` is kept. */
