@@ -29,6 +29,8 @@ export interface ReplayDeps {
   readonly board?: StageBoard;
   /** Awaited before each group of frames: where stepping waits for its user. */
   readonly beforeGroup?: () => Promise<void>;
+  /** Awaited before each step of what came beside the stream. */
+  readonly beforeAside?: () => Promise<void>;
 }
 
 /**
@@ -47,6 +49,7 @@ export const replay = (deps: ReplayDeps): Observable<ReplayedBatch> => {
         : withAsides(readRecording(deps.recording, {...deps.options, perTransaction: true}), asides, {
             side,
             catalog,
+            before: deps.beforeAside,
           }),
     async frames => {
       await deps.beforeGroup?.();

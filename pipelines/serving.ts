@@ -43,7 +43,7 @@ export interface Serving {
   /** Where the TTL clocks of the groups stand. */
   live(): LifeSign[];
   /** Ends every group with this error, one after the other within `handOverMs`, then the chain; nothing is left unwritten. */
-  stop(error: ProtocolError, handOverMs: number): Promise<void>;
+  stop(error: ProtocolError | null, handOverMs: number): Promise<void>;
 }
 
 /** The client groups of a worker: made when asked for, woken by what an epoch changed, served by the chain, kept in view records. */

@@ -41,7 +41,10 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
     .option('--diff', 'show the first difference of each fixture in full')
     .option('--until <lsn>', 'stop before the first transaction that commits after this position', lsn)
     .option('--step', 'show each transaction; on a terminal, wait after each and answer SQL on the replica')
-    .option('--postgres <url>', 'a PostgreSQL in which sessions may have a database for view records')
+    .option(
+      '--postgres <url>',
+      'a PostgreSQL in which a replay of what was said with clients may have a database',
+    )
     .option('--keep <file>', 'leave the replica of a single fixture in this file')
     .action(async (paths: string[], flags: RunFlags) => {
       code = await replayFixtures(

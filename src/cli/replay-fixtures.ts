@@ -1,4 +1,5 @@
 import {FixtureUnusable} from '../errors.ts';
+import {conversationsOf} from '../replay/conversation/files.ts';
 import type {Divergence} from '../replay/divergence.ts';
 import {type Fixture, findFixtures, type QueryCase, readFixture, type WalCase} from '../replay/fixture.ts';
 import type {Outcome} from '../replay/settle.ts';
@@ -56,7 +57,7 @@ export const replayFixtures = async (
 const replayCase = async (fixture: Fixture, options: ReplayOptions): Promise<Outcome | null> => {
   switch (fixture.case.kind) {
     case 'wal':
-      return replayWalCase({...fixture, case: fixture.case} satisfies Fixture<WalCase>, options);
+      return replayRecording({...fixture, case: fixture.case}, options);
     case 'queries':
       return replayQueryCase({...fixture, case: fixture.case} satisfies Fixture<QueryCase>, options);
     case 'session': {
@@ -67,6 +68,25 @@ const replayCase = async (fixture: Fixture, options: ReplayOptions): Promise<Out
       return replaySessionCase({...fixture, case: fixture.case}, {bless, postgres});
     }
   }
+};
+
+/** Stream and replica; then, of a whole replay, what was said with clients. */
+const replayRecording = async (fixture: Fixture<WalCase>, options: ReplayOptions): Promise<Outcome> => {
+  const outcome = await replayWalCase(fixture, options);
+  const {postgres, bless} = options;
+  if (options.until !== undefined || options.step || conversationsOf(fixture.dir).length === 0)
+    return outcome;
+  if (postgres === undefined)
+    return {...outcome, summary: `${outcome.summary}, what was said with clients left out (--postgres)`};
+  const {replayConversation} = await import('./replay-conversation.ts');
+  const said = await replayConversation(fixture, {bless, postgres});
+  return {
+    divergences: [...outcome.divergences, ...said.divergences],
+    blessed: [...outcome.blessed, ...said.blessed],
+    summary: `${outcome.summary}, ${said.summary}`,
+    bytes: outcome.bytes + said.bytes,
+    ms: outcome.ms + said.ms,
+  };
 };
 
 const report = (name: string, outcome: Outcome, diff: boolean): string => {

@@ -1,16 +1,13 @@
-import {randomBytes} from 'node:crypto';
 import {existsSync} from 'node:fs';
 import {createServer, type Server} from 'node:http';
 import type {AddressInfo, Socket} from 'node:net';
 import {join} from 'node:path';
-import pg from 'pg';
 import {BehaviorSubject} from 'rxjs';
 import {startSyncWorker} from '../../pipelines/sync-worker.ts';
 import {parseConfig} from '../config/parse-config.ts';
 import {plainRequest} from '../daemon/plain-request.ts';
 import {StageBoard} from '../flow/stage.ts';
 import {silentLog} from '../observe/log.ts';
-import {ident} from '../pg/identifier.ts';
 import {firstReplica} from '../replay/first-replica.ts';
 import type {Fixture, SessionCase} from '../replay/fixture.ts';
 import {LineWriter, readLines} from '../replay/lines.ts';
@@ -20,6 +17,7 @@ import {type Outcome, settle} from '../replay/settle.ts';
 import {WorkFolder} from '../replay/work-folder.ts';
 import {readReplicaState} from '../replica/sync-context.ts';
 import type {VersionReady} from '../sync/types.ts';
+import {createScratchDatabase} from './scratch-database.ts';
 import {WalSteps} from './wal-steps.ts';
 
 const EXPECTED = 'expect.server.ndjson';
@@ -41,7 +39,7 @@ export const replaySessionCase = async (
   using work = new WorkFolder();
   const script = await readSession(fixture.dir);
   const expected = await expectedPerStep(join(fixture.dir, EXPECTED));
-  const database = await createDatabase(postgres);
+  const database = await createScratchDatabase(postgres);
   try {
     const got = work.file(EXPECTED);
     using out = new LineWriter(got);
@@ -176,20 +174,3 @@ const listen = (server: Server): Promise<number> =>
     server.once('error', reject);
     server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
   });
-
-const createDatabase = async (postgres: string) => {
-  const name = `zs_session_${randomBytes(6).toString('hex')}`;
-  const admin = async (sql: string) => {
-    const client = new pg.Client(postgres);
-    await client.connect();
-    try {
-      await client.query(sql);
-    } finally {
-      await client.end();
-    }
-  };
-  await admin(`CREATE DATABASE ${ident(name)}`);
-  const url = new URL(postgres);
-  url.pathname = `/${name}`;
-  return {url: url.href, drop: () => admin(`DROP DATABASE IF EXISTS ${ident(name)} WITH (FORCE)`)};
-};

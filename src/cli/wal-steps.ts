@@ -4,11 +4,11 @@ import type {Subscription} from 'rxjs';
 import {replay} from '../../pipelines/replay.ts';
 import {FixtureUnusable} from '../errors.ts';
 import {asidesOf} from '../replay/first-replica.ts';
-import {type Fixture, type SessionCase, WAL_FILE} from '../replay/fixture.ts';
+import {type Fixture, type SessionCase, WAL_FILE, type WalCase} from '../replay/fixture.ts';
 import {readReplicaState} from '../replica/sync-context.ts';
 import type {VersionReady} from '../sync/types.ts';
 
-/** Applies a recording to its replica one transaction at a time. */
+/** Applies a recording to its replica one transaction at a time, or one step of what came beside the stream. */
 export class WalSteps {
   readonly #chain: Subscription;
   #go: (() => void) | null = null;
@@ -16,7 +16,11 @@ export class WalSteps {
   #ended: unknown = null;
 
   /** @param ready is told each version, as workers are. */
-  constructor(db: Database, {dir, case: facts}: Fixture<SessionCase>, ready: (ready: VersionReady) => void) {
+  constructor(
+    db: Database,
+    {dir, case: facts}: Fixture<SessionCase | WalCase>,
+    ready: (ready: VersionReady) => void = () => {},
+  ) {
     this.#chain = replay({
       db,
       watermark: readReplicaState(db).stateVersion,
@@ -24,16 +28,14 @@ export class WalSteps {
       asides: asidesOf(dir),
       options: {perTransaction: true},
       partBytes: facts.partBytes,
-      beforeGroup: () =>
-        new Promise(resolve => {
-          this.#go = resolve;
-          if (this.#applied) this.#release();
-        }),
+      beforeGroup: () => this.#turn(),
+      beforeAside: () => this.#turn(),
     }).subscribe({
       next: ({transactions}) => {
         const last = transactions.at(-1);
-        if (!last || last.commitTimeMs === null) return;
-        ready({version: last.version, upstreamCommitTimeMs: last.commitTimeMs, readyTimeMs: Date.now()});
+        if (last?.commitTimeMs === null) return;
+        if (last)
+          ready({version: last.version, upstreamCommitTimeMs: last.commitTimeMs, readyTimeMs: Date.now()});
         this.#applied?.resolve();
         this.#applied = null;
       },
@@ -43,7 +45,7 @@ export class WalSteps {
     });
   }
 
-  /** Resolves when the next transaction is applied. @throws FixtureUnusable if there is none. */
+  /** Resolves when the next transaction, or what came beside the stream, is applied. @throws FixtureUnusable if there is none. */
   next(): Promise<void> {
     if (this.#ended) return Promise.reject(this.#ended);
     return new Promise((resolve, reject) => {
@@ -56,6 +58,13 @@ export class WalSteps {
     this.#chain.unsubscribe();
     // The generator that waits for its turn ends with its reader.
     this.#release();
+  }
+
+  #turn(): Promise<void> {
+    return new Promise(resolve => {
+      this.#go = resolve;
+      if (this.#applied) this.#release();
+    });
   }
 
   #release(): void {

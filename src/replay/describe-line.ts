@@ -33,6 +33,8 @@ interface Line {
   readonly client?: string;
   readonly nth?: number;
   readonly id?: string;
+  readonly op?: string;
+  readonly on?: number;
 }
 
 const plain = (path: string) => path;
@@ -70,6 +72,10 @@ export const describeLine = (text: string, keys: TableKeys): LineIdentity => {
       field: path =>
         path.replace(/^change\.(new|key)\./, (_, side) => (side === 'new' ? 'column ' : 'key column ')),
     };
+  }
+  if (line.op === 'sent') {
+    const what = `what connection ${line.on} is sent`;
+    return {id: what, noun: what, place: what, field: plain};
   }
   if (line.client !== undefined) {
     const at = `step ${line.step}, client ${line.client}, message ${line.nth}`;

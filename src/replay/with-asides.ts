@@ -12,7 +12,12 @@ import {beginOf} from './recording.ts';
 export async function* withAsides(
   frames: AsyncGenerator<WalFrames>,
   file: string,
-  to: {readonly side: SideChannel; readonly catalog: RecordedCatalog},
+  to: {
+    readonly side: SideChannel;
+    readonly catalog: RecordedCatalog;
+    /** Awaited before each that changes the replica. */
+    readonly before?: (() => Promise<void>) | undefined;
+  },
 ): AsyncGenerator<WalFrames> {
   const asides = readJsonLines(file, parseAside);
   let next = await asides.next();
@@ -20,7 +25,10 @@ export async function* withAsides(
   const letIn = async (due: (aside: Aside) => boolean) => {
     for (; !next.done && due(next.value); next = await asides.next())
       if ('state' in next.value) to.catalog.add(next.value.state);
-      else await to.side.push(next.value.batch);
+      else {
+        await to.before?.();
+        await to.side.push(next.value.batch);
+      }
   };
   try {
     for await (const group of frames) {

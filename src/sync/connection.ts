@@ -103,13 +103,14 @@ export class Connection implements ClientConnection {
   }
 
   send(message: Down): void {
-    if (this.#isOpen) this.witness?.message(message);
+    if (!this.#closed) this.witness?.message(message);
     this.#write(JSON.stringify(message));
   }
 
   sendFrames(frames: readonly Buffer[]): void {
+    // Also what a socket that is closing does not take any more: when its end is seen depends on nothing recorded.
+    if (!this.#closed) this.witness?.frames(frames);
     if (!this.#isOpen) return;
-    this.witness?.frames(frames);
     const wire = this.#socket.extensions ? null : wireFrames(frames);
     if (wire) {
       // Past the library, which without compression holds nothing back: it would make each frame anew for each client.

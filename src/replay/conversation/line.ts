@@ -4,9 +4,6 @@ import type {DeleteClients, InitConnection, UpQueryOp} from '../../protocol/up.t
 import type {Transformed} from '../../sync/group-deps.ts';
 import type {Auth} from '../../sync/types.ts';
 
-/** One file per sync worker, which serves its client groups in an order of its own. */
-export const conversationFile = (worker: number): string => `conversation-${worker}.ndjson`;
-
 /** A credential without its token. */
 export type RecordedAuth =
   | {readonly kind: 'none' | 'opaque'}

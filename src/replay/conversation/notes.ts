@@ -14,8 +14,10 @@ export class Notes {
   #next = 1;
   #closed = false;
 
-  constructor(out: (line: string) => void) {
+  /** @param numberOf gives connections the numbers that they have already. */
+  constructor(out: (line: string) => void, numberOf?: (connection: ClientConnection) => number) {
     this.#out = out;
+    if (numberOf) this.numberOf = numberOf;
   }
 
   add(line: Exclude<Line, {op: 'sent'}>): void {
@@ -23,11 +25,11 @@ export class Notes {
   }
 
   /** A connection's number; it is given one when it is first seen. */
-  numberOf(connection: ClientConnection): number {
+  readonly numberOf = (connection: ClientConnection): number => {
     let number = this.#numbers.get(connection);
     if (number === undefined) this.#numbers.set(connection, (number = this.#next++));
     return number;
-  }
+  };
 
   /** Takes down what the connection is sent from here on. */
   watch(connection: ClientConnection): void {

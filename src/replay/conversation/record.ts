@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import type {Version} from '../../pg/lsn.ts';
 import {attachRecorder, type RecordedServer} from '../attach-recorder.ts';
 import {LineSplitter, LineWriter} from '../lines.ts';
-import {conversationFile} from './line.ts';
+import {conversationFile} from './files.ts';
 
 export interface ConversationCounts {
   readonly connections: number;
@@ -66,6 +66,7 @@ export class ConversationRecorder {
     socket.on('data', (chunk: Buffer) => {
       if (this.#ended) return;
       for (const line of lines.feed(chunk)) file.take(line);
+      file.flush();
       if (this.#files.reduce((sum, {bytes}) => sum + bytes, 0) > this.#options.maxBytes)
         this.#options.onOverfull();
     });
@@ -110,6 +111,11 @@ class WorkerFile {
     // The server says why it ends; the rest of the recording goes on.
     else if (line.startsWith('{"end"')) return;
     this.#lines.write(line);
+  }
+
+  /** Who looks finds what has been said so far. */
+  flush(): void {
+    this.#lines.flush();
   }
 
   covered(version: Version): void {
