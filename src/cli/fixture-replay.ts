@@ -84,7 +84,10 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
       '--reconnect-clients',
       'record clients that are connected already, too: the server lets them connect again',
     )
-    .option('--redact', 'replace every string, keeping which are equal and their order')
+    .option(
+      '--redact',
+      'replace every string, keeping which are equal and their order; leaves out the clients',
+    )
     .action(async (flags: RecordFlags) => {
       code = await recordFixture(flags, io.stdout, interrupted(io));
     });
