@@ -8,7 +8,7 @@ import {createTokenVerifier} from '../src/auth/verify.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import {CVR_PLANS, ensureCvrSchema} from '../src/cvr/schema.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
-import {createQueryRegistry, type InspectableRegistry} from '../src/ivm/query-registry.ts';
+import {createQueryRegistry, type InspectableRegistry, LINGER_ROWS} from '../src/ivm/query-registry.ts';
 import type {WorkerInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {explainRefusal} from '../src/pg/check-upstream.ts';
@@ -53,8 +53,6 @@ export interface SyncWorker {
 
 /** A group without clients is kept this long for a quick reconnect. */
 const LINGER_MS = 5000;
-/** Graphs without subscribers hold at most this many rows. */
-const LINGER_ROWS = 50_000;
 
 /** One worker process: its registry of query graphs, its client groups, and the pools they use. */
 export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker> => {
@@ -243,7 +241,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
         enableQueryPlanner: usePlanner,
       } = config;
       const facts = {appID: app.id, shardNum: num, usePlanner};
-      recordConversation(socket, {serving, version: () => registry.version, cvrPool, shard, facts}, request);
+      recordConversation(socket, {serving, registry, cvrPool, shard, facts}, request);
     },
     refresh: () => registry.refresh(),
     stop: async (reason, handOverMs = 0) => {

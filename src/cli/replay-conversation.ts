@@ -6,7 +6,7 @@ import {PermissionsCache} from '../auth/permissions.ts';
 import {CVR_PLANS, ensureCvrSchema} from '../cvr/schema.ts';
 import {FixtureUnusable} from '../errors.ts';
 import {StageBoard} from '../flow/stage.ts';
-import {createQueryRegistry, type InspectableRegistry} from '../ivm/query-registry.ts';
+import {createQueryRegistry, type InspectableRegistry, LINGER_ROWS} from '../ivm/query-registry.ts';
 import {silentLog} from '../observe/log.ts';
 import {createPool} from '../pg/connect.ts';
 import type {Version} from '../pg/lsn.ts';
@@ -39,10 +39,12 @@ export const replayConversation = async (
   const files = conversationsOf(fixture.dir);
   const database = await createScratchDatabase(postgres);
   const pool = createPool(database.url, {purpose: 'replay', setUp: CVR_PLANS, max: 4});
-  const db = await firstReplica(fixture, work.file('replica.db'));
-  const wal = new WalSteps(db, fixture);
   const workers: WorkerReplay[] = [];
+  let db: Database | undefined;
+  let wal: WalSteps | undefined;
   try {
+    db = await firstReplica(fixture, work.file('replica.db'));
+    wal = new WalSteps(db, fixture);
     for (const file of files)
       workers.push(
         await WorkerReplay.open(join(fixture.dir, file), work.file(file), work.file('replica.db'), pool),
@@ -68,9 +70,9 @@ export const replayConversation = async (
       ms: performance.now() - started,
     };
   } finally {
-    wal.close();
+    wal?.close();
     for (const worker of workers) await worker.close();
-    db.close();
+    db?.close();
     await pool.end();
     await database.drop();
   }
@@ -121,7 +123,7 @@ class WorkerReplay {
       log: silentLog,
       slowHydrateMs: Number.POSITIVE_INFINITY,
       usePlanner,
-      lingerRows: 0,
+      lingerRows: LINGER_ROWS,
     });
     const permissions = new PermissionsCache(() => this.#registry.permissionsRow());
     this.#serving = createServing({

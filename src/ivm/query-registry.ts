@@ -40,7 +40,12 @@ export type InspectableRegistry = QueryRegistry & {
   inspectGraphs(): GraphInspection[];
   /** Takes a new snapshot of the same version, so that the replica's WAL can restart. */
   refresh(): void;
+  /** Forgets graphs without subscribers: whoever comes next hydrates. */
+  dropIdle(): void;
 };
+
+/** What a server lets idle graphs hold (`RegistryOptions.lingerRows`). */
+export const LINGER_ROWS = 50_000;
 
 const YIELD_MS = 10;
 /** Plans are asked for the most costly graphs only: an inspection must not hold the loop. */
@@ -106,6 +111,10 @@ class Registry implements InspectableRegistry {
       rows -= idle.size;
       this.#drop(idle);
     }
+  }
+
+  dropIdle(): void {
+    for (const idle of [...this.#lingering]) this.#drop(idle);
   }
 
   readRow(table: string, key: RowKey): PresentRow | undefined {

@@ -15,7 +15,7 @@ const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Manifest;
 export const makeClone = (folder: string): void => {
   mkdirSync(folder, {recursive: true});
   for (const name of ['package.json', 'package-lock.json', 'README.md', 'dist', 'fixtures/wal'])
-    cpSync(name, join(folder, name), {recursive: true});
+    cpSync(name, join(folder, name), {recursive: true, preserveTimestamps: true});
   for (const name of ['node_modules', 'src', 'pipelines', 'test', 'fixtures/demo-page'])
     symlinkSync(resolve(name), join(folder, name));
 };

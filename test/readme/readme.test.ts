@@ -1,13 +1,15 @@
 import {copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import pg from 'pg';
-import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {afterAll, beforeAll, describe, expect, inject, test} from 'vitest';
+import {schema, zql} from '../../fixtures/demo-page/schema.ts';
 import {isFree} from '../../src/demo/free-port.ts';
 import {temporaryFolder} from '../helpers/dev-mode.ts';
 import {compile, makeClone, makeConsumer} from '../helpers/newcomer.ts';
 import {createDatabase} from '../helpers/postgres.ts';
 import {freePort} from '../helpers/postgres-server.ts';
 import {type Job, startJob} from '../helpers/shell.ts';
+import {stockClient} from '../helpers/stock-client.ts';
 import {until} from '../helpers/until.ts';
 import {blocksOf, commandsOf} from './blocks.ts';
 
@@ -43,6 +45,10 @@ const RECORD = command(
 const RECORD_RAW = command(
   'npx fixture-replay record --server http://localhost:4848 --out fixtures/wal/my-server',
 );
+const RECORD_TALK = command(
+  'npx fixture-replay record --server http://localhost:4848 --reconnect-clients --out fixtures/wal/talk',
+);
+const REPLAY_TALK = command('npx fixture-replay --postgres postgres://… fixtures/wal/talk');
 const RECORD_UPSTREAM = command(
   'npx fixture-replay record --upstream postgres://… --publication my_publication --out fixtures/wal/my-database',
 );
@@ -160,22 +166,29 @@ describe('a newcomer in a clone', {timeout: 120_000}, () => {
     });
   });
 
-  test(`${RECORD}, ended earlier, is a recording to step through`, async () => {
-    const url = /postgres:\/\/demo:\S+/.exec(server.output())![0];
-    const client = new pg.Client(url);
+  const databaseUrl = () => /postgres:\/\/demo:\S+/.exec(server.output())![0];
+  const connect = async () => {
+    const client = new pg.Client(databaseUrl());
     await client.connect();
+    return client;
+  };
+  const caughtUp = (client: pg.Client) =>
+    until(async () => {
+      const {rows} = await client.query(
+        `SELECT bool_and(confirmed_flush_lsn >= $1) AS past FROM pg_replication_slots WHERE slot_name LIKE 'zero_0%'`,
+        [(await client.query('SELECT pg_current_wal_lsn() AS lsn')).rows[0].lsn],
+      );
+      return rows[0].past;
+    }, 'the server has the change');
+
+  test(`${RECORD}, ended earlier, is a recording to step through`, async () => {
+    const client = await connect();
     {
       await using redacted = start(RECORD);
       await using raw = start(RECORD_RAW);
       for (const job of [redacted, raw]) await job.says('recording; Ctrl-C ends it');
       await client.query(`UPDATE issue SET title = 'A title to be replaced', updated = now() WHERE num < 4`);
-      await until(async () => {
-        const {rows} = await client.query(
-          `SELECT bool_and(confirmed_flush_lsn >= $1) AS past FROM pg_replication_slots WHERE slot_name LIKE 'zero_0%'`,
-          [(await client.query('SELECT pg_current_wal_lsn() AS lsn')).rows[0].lsn],
-        );
-        return rows[0].past;
-      }, 'the server has the change');
+      await caughtUp(client);
       for (const job of [redacted, raw]) {
         await job.ctrlC();
         expect(job.output()).toContain('since it was asked to: 1 transactions');
@@ -196,6 +209,26 @@ describe('a newcomer in a clone', {timeout: 120_000}, () => {
       expect(await job.ended, job.output()).toBe(0);
       expect(job.output()).toMatch(says);
     }
+  });
+
+  test(`${RECORD_TALK} is a recording to talk through again`, async () => {
+    const client = await connect();
+    await using app = stockClient({schema, server: `http://localhost:${port}`});
+    const view = app.zero.materialize(zql.issue.where('num', '<', 4)) as {data: readonly {title: string}[]};
+    await until(() => view.data.length === 3, 'the client is served');
+    {
+      await using job = start(RECORD_TALK);
+      await job.says('recording; Ctrl-C ends it');
+      await client.query(`UPDATE issue SET title = 'A title that is told', updated = now() WHERE num < 4`);
+      await until(() => view.data.every(({title}) => title === 'A title that is told'), 'the client is told');
+      await caughtUp(client);
+      await job.ctrlC();
+      expect(job.output()).toMatch(/[1-9]\d* messages to clients/);
+    }
+    await client.end();
+    await using replay = start(REPLAY_TALK.replace('postgres://…', `'${inject('postgresUrl')}'`));
+    expect(await replay.ended, replay.output()).toBe(0);
+    expect(replay.output()).toMatch(/[1-9]\d* messages to clients/);
   });
 
   test('Ctrl-C ends the demonstration; your own tables, and the issue tracker again, take its place', async () => {

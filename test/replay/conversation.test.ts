@@ -61,7 +61,8 @@ test('a recording of a running server with its clients replays to its replica an
   await using daemon = await startDaemon({
     upstream: db.url,
     appID: db.appID,
-    args: ['--num-sync-workers', '2'],
+    // Hydrations that are never interrupted meet their rows in the order of a replay.
+    args: ['--num-sync-workers', '2', '--yield-threshold-ms', '10000'],
   });
   await deployAnyone(db, db.appID);
   const open = (userID: string) => stockClient({schema, server: daemon.url, storageKey: userID, userID});
@@ -111,13 +112,15 @@ test('a recording of a running server with its clients replays to its replica an
   const {code, out} = await fixtureReplay('--diff', '--postgres', inject('postgresUrl'), dir);
   expect(code, out).toBe(0);
   expect(out).toMatch(/[1-9]\d* messages to clients/);
+  expect(out).not.toContain('in another order');
 
   // And what differs is told.
-  const file = readdirSync(dir).find(name => name.startsWith('conversation-'))!;
-  const text = readFileSync(join(dir, file), 'utf8');
-  const changed = text.replace('"op":"put","tableName":"tick"', '"op":"put","tableName":"tock"');
-  expect(changed).not.toBe(text);
-  writeFileSync(join(dir, file), changed);
+  const [told, untrue] = ['"op":"put","tableName":"tick"', '"op":"put","tableName":"tock"'];
+  // A worker may serve none of the groups for long enough.
+  const file = readdirSync(dir).find(
+    name => name.startsWith('conversation-') && readFileSync(join(dir, name), 'utf8').includes(told),
+  )!;
+  writeFileSync(join(dir, file), readFileSync(join(dir, file), 'utf8').replace(told, untrue));
   const different = await fixtureReplay('--postgres', inject('postgresUrl'), dir);
   expect(different).toMatchObject({code: 1, out: expect.stringContaining(file)});
   expect(different.out).toContain('tock');

@@ -43,6 +43,7 @@ export class Conductor {
   async play(line: Exclude<Line, {op: 'begin' | 'advance'}>, text: string): Promise<void> {
     if (line.op === 'sent') return this.#sent(line.on, text);
     if (line.op === 'prepare' || line.op === 'end') await this.#unexpected(line.group);
+    if (line.op === 'disconnect') await this.#rest(this.#connections.get(line.on));
     this.#deps.out.write(text);
     if ('on' in line && line.op !== 'connect') return this.#fromClient(line);
     return this.#ofGroup(line as Exclude<typeof line, {op: 'disconnect'}>);
@@ -58,7 +59,10 @@ export class Conductor {
   ): void {
     const connection = this.#connections.get(line.on);
     if (!connection) return;
-    if (line.op === 'disconnect') return connection.close();
+    if (line.op === 'disconnect') {
+      this.#connections.delete(line.on);
+      return connection.close();
+    }
     if (line.op === 'lost') {
       connection.witness = null;
       return;
@@ -138,8 +142,8 @@ export class Conductor {
       if (connection.clientGroupID === group) await this.#rest(connection);
   }
 
-  async #rest(connection: ScriptedConnection): Promise<void> {
-    for (let text = await connection.take(0); text !== null; text = await connection.take(0))
+  async #rest(connection: ScriptedConnection | undefined): Promise<void> {
+    for (let text = await connection?.take(0); typeof text === 'string'; text = await connection?.take(0))
       this.#deps.out.write(text);
   }
 

@@ -20,7 +20,7 @@ export interface RecordedWorker {
     /** Each version that the query graphs are moved to, before any group hears of it. */
     readonly advanced: Observable<Version>;
   };
-  readonly version: () => Version;
+  readonly registry: {readonly version: Version; dropIdle(): void};
   readonly cvrPool: pg.Pool;
   readonly shard: string;
   readonly facts: Omit<Begin, 'op' | 'version'>;
@@ -37,7 +37,7 @@ export const recordConversation = (
   worker: RecordedWorker,
   {from, reconnect}: ConversationRequest,
 ): void => {
-  const {serving, cvrPool, shard} = worker;
+  const {serving, registry, cvrPool, shard} = worker;
   const recorder = new RecorderSocket(socket);
   if (recorded.has(serving)) return recorder.end('the clients are being recorded already');
   recorded.add(serving);
@@ -48,7 +48,10 @@ export const recordConversation = (
     serving.makeGroup = (id, deps, onEnd) =>
       new RecordedGroup(id, {...deps, notes, stored: group => storedView(cvrPool, shard, group)}, onEnd);
     following = serving.advanced.subscribe(to => notes.add({op: 'advance', to}));
-    if (reconnect) for (const group of [...serving.groups.values()]) group.end(comeBack());
+    if (!reconnect) return;
+    for (const group of [...serving.groups.values()]) group.end(comeBack());
+    // Rows come in the order in which a graph met them: with graphs as new as a replay's, in the same.
+    registry.dropIdle();
   };
   let following: Subscription | null = null;
   const waiting = serving.advanced
@@ -64,9 +67,9 @@ export const recordConversation = (
     serving.makeGroup = made;
     recorded.delete(serving);
   };
-  if (worker.version() >= from) {
+  if (registry.version >= from) {
     waiting.unsubscribe();
-    begin(worker.version());
+    begin(registry.version);
   }
 };
 
