@@ -139,7 +139,10 @@ export class CvrLoader {
       const found = new Map(rows.map(row => [row.clientGroupID, row]));
       for (const {clientGroupID, resolve} of batch) resolve(found.get(clientGroupID));
     } catch (error) {
-      for (const {reject} of batch) reject(asGroupFault(error));
+      const fault = asGroupFault(error);
+      // Whose fault it was is found by reading each alone; an unreachable database is nobody's.
+      if (batch.length > 1 && fault === error) for (const waiting of batch) await this.#readBatch([waiting]);
+      else for (const {reject} of batch) reject(fault);
     }
   }
 }

@@ -41,7 +41,13 @@ export const parseHandshake = (request: HandedRequest): Handshake => {
   const url = requestUrl(request.url);
   const version = url && PATH.exec(url.pathname)?.[1];
   if (!version) throw new HandshakeError(`no such path: expected /sync/v${NEWEST_PROTOCOL}/connect`);
-  const param = (name: string) => url.searchParams.get(name) || null;
+  const param = (name: string) => {
+    const value = url.searchParams.get(name) || null;
+    // PostgreSQL has no text with NUL. A cookie has an error of its own.
+    if (value?.includes('\0') && name !== 'baseCookie')
+      throw new HandshakeError(`invalid querystring parameter ${name}, it holds NUL`);
+    return value;
+  };
   const required = (name: string) => {
     const value = param(name);
     if (value === null) throw new HandshakeError(`invalid querystring - missing ${name}`);

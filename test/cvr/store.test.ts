@@ -152,6 +152,15 @@ test('what was written is what is loaded', async () => {
   expect(cvr.queries.get('q2')).toMatchObject({patchVersion: null, desires: new Map()});
 });
 
+test('a group whose id PostgreSQL refuses is not loaded; others that are read with it are', async () => {
+  const {store, loader} = server(db, 'T1');
+  await store.commit(update('with a bad neighbour', '00', '0a'));
+  const outcomes = await Promise.allSettled(
+    ['with a bad neighbour', 'NUL \0', 'new'].map(id => loader.load(id, 1000)),
+  );
+  expect(outcomes.map(({status}) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+});
+
 test('catch-up tells what changed after a version: rows by name, got and desired queries', async () => {
   const {store, catchUps} = server(db, 'T1');
   await store.commit(

@@ -151,6 +151,10 @@ test('a connect without its parameters, or with an unreadable header, is closed 
     const {code, reason} = await closing(without(name), header);
     expect({code, reason}).toEqual({code: 1002, reason: expect.stringContaining(name) as string});
   }
+  for (const name of ['clientGroupID', 'clientID', 'userID', 'wsid', 'profileID']) {
+    const {code, reason} = await closing(`${without(name)}&${name}=a%00b`, header);
+    expect({code, reason}).toEqual({code: 1002, reason: expect.stringContaining(name) as string});
+  }
   expect(await closing(good, 'bm90LWpzb24')).toMatchObject({code: 1002});
   expect(await closing(good, encodeURIComponent(Buffer.from('"text"').toString('base64')))).toMatchObject({
     code: 1002,
