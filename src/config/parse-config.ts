@@ -38,7 +38,8 @@ export const parseConfig = (argv: readonly string[], env: NodeJS.ProcessEnv): Pa
   const options = withDefaults(values);
   const config = normalizeConfig(options, env);
   problems.push(...validateConfig(config, options));
-  if (problems.length > 0) throw new ConfigError(problems);
+  // A misspelt variable is ignored, and may be the very one that is missing.
+  if (problems.length > 0) throw new ConfigError([...problems, ...environment.warnings]);
 
   const settings = optionEntries.flatMap(({env: name}) => given.get(name) ?? []);
   return {

@@ -1,6 +1,16 @@
-/** A PostgreSQL URL. `user@/database?host=/socket` is fine for pg, though no URL by the standard. */
-export const isDatabaseUrl = (text: string): boolean =>
-  /^postgres(ql)?:\/\//.test(text) && URL.canParse(text.replace('@/', '@localhost/'));
+/**
+ * A PostgreSQL URL. `user@/database?host=/socket` is fine for pg, though no URL by the standard. With an @ in its path it is
+ * none: a password with a bare / or # is read as host and path then, and would be told in messages.
+ */
+export const isDatabaseUrl = (text: string): boolean => {
+  const standard = text.replace('@/', '@localhost/');
+  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(standard)) return false;
+  const {pathname, hash} = new URL(standard);
+  return !`${pathname}${hash}`.includes('@');
+};
+
+export const DATABASE_URL =
+  'a URL such as postgres://user:password@host:5432/database; characters like @, / and # in the password are percent-encoded';
 
 /** A URL whose protocol (with its colon) matches. */
 export const isUrl = (text: string, protocol: RegExp): boolean =>

@@ -2,7 +2,7 @@ import type {ZeroConfig} from './config.ts';
 import type {OptionValues} from './option-table.ts';
 import {replicaPathProblem} from './replica-path.ts';
 import {roleOf} from './role.ts';
-import {isDatabaseUrl, isUrl, isUrlPattern} from './urls.ts';
+import {DATABASE_URL, isDatabaseUrl, isUrl, isUrlPattern} from './urls.ts';
 
 /**
  * One line for each rule that does not hold, naming the option, what is wrong and what to do (config-ops.md §1.8).
@@ -47,13 +47,10 @@ const publication = (name: string): readonly string[] => {
   return [];
 };
 
-const URL_HINT =
-  'must be a URL such as postgres://user:password@host:5432/database; characters like @, / and # in the password are percent-encoded';
-
 const databases = ({upstream, cvr, change}: OptionValues): readonly string[] => [
   ...unless(
     upstream.db !== undefined,
-    'Missing required option ZERO_UPSTREAM_DB (--upstream-db): the PostgreSQL to replicate, as postgres://user:password@host:5432/database; without any configuration a demonstration starts',
+    'Missing required option ZERO_UPSTREAM_DB (--upstream-db): the PostgreSQL to replicate, as postgres://user:password@host:5432/database; for a demonstration with a database of its own: zerostream dev',
   ),
   ...databaseUrl('ZERO_UPSTREAM_DB (--upstream-db)', upstream.db),
   ...databaseUrl('ZERO_CVR_DB (--cvr-db)', cvr.db),
@@ -61,7 +58,7 @@ const databases = ({upstream, cvr, change}: OptionValues): readonly string[] => 
 ];
 
 const databaseUrl = (name: string, url: string | undefined): readonly string[] =>
-  unless(url === undefined || isDatabaseUrl(url), `${name}: ${URL_HINT}`);
+  unless(url === undefined || isDatabaseUrl(url), `${name}: must be ${DATABASE_URL}`);
 
 const addresses = ({auth, changeStreamer}: ZeroConfig, options: OptionValues): readonly string[] => [
   ...endpointUrls('ZERO_MUTATE_URL (--mutate-url)', options.mutate.url),

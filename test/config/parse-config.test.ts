@@ -143,6 +143,10 @@ describe('arguments that are no options', () => {
   test('an unknown variable is a warning with a suggestion', () => {
     const {warnings} = parseConfig([], {...base, ZERO_PROT: '1', ZERO_SCHEMA_PATH: 'x', OTHER: 'y'});
     expect(warnings).toEqual(['ZERO_PROT: no such option, ignored; did you mean ZERO_PORT?']);
+    expect(problemsOf([], {ZERO_UPSTREAM_DB: '', ZERO_UPSTREM_DB: 'x'})).toEqual([
+      expect.stringMatching(/^Missing required option ZERO_UPSTREAM_DB /),
+      'ZERO_UPSTREM_DB: no such option, ignored; did you mean ZERO_UPSTREAM_DB?',
+    ]);
   });
 });
 
