@@ -11,8 +11,8 @@ import type {StageBoard} from '../src/flow/stage.ts';
 import {createQueryRegistry, type InspectableRegistry, LINGER_ROWS} from '../src/ivm/query-registry.ts';
 import type {WorkerInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
-import {explainRefusal} from '../src/pg/check-upstream.ts';
 import {createPool, explainConnection} from '../src/pg/connect.ts';
+import {explainRefusal} from '../src/pg/explain-refusal.ts';
 import {ProtocolError} from '../src/protocol/error-body.ts';
 import type {Up} from '../src/protocol/up.ts';
 import type {ConversationRequest} from '../src/replay/record-protocol.ts';
@@ -78,10 +78,13 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   const firstVersion = new Promise<void>((resolve, reject) => {
     versions.subscribe({next: () => resolve(), error: reject});
   });
-  const cvrReady = ensureCvrSchema(cvrPool, shard).catch(error => {
-    throw explainRefusal(
+  const cvrReady = ensureCvrSchema(cvrPool, shard).catch(async error => {
+    throw await explainRefusal(
       explainConnection(config.cvr.db, 'view records', error),
       'create the schema of the view records',
+      cvrPool,
+      // The replicator may not come to say it, where it is the same role that lacks more than this.
+      {replicates: config.cvr.db === config.upstream.db},
     );
   });
   await Promise.all([firstVersion, cvrReady]);

@@ -16,11 +16,9 @@ export const checkUpstream = async (client: pg.Client): Promise<UpstreamFacts> =
     version: string;
     wal_level: string;
     timeout: string;
-    replication: boolean;
   }>(`
     SELECT current_setting('server_version_num') AS version, current_setting('wal_level') AS wal_level,
-      (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout') AS timeout,
-      (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user) AS replication`);
+      (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout') AS timeout`);
   const {version, wal_level, timeout} = rows[0]!;
   if (Number(version) < 150_000)
     throw new UpstreamUnfit(`PostgreSQL 15 or newer is needed; this server reports ${version}.`);
@@ -35,13 +33,4 @@ export const checkUpstream = async (client: pg.Client): Promise<UpstreamFacts> =
       () => null, // Some hosted servers hide it.
     );
   return {version: Number(version), systemIdentifier: identifier, walSenderTimeoutMs: Number(timeout)};
-};
-
-/** Turns a refusal (42501) into a message that says what to grant. */
-export const explainRefusal = (error: unknown, what: string): unknown => {
-  if ((error as {code?: string}).code !== '42501') return error;
-  return new UpstreamUnfit(
-    `The upstream role may not ${what}. Grant it: ALTER ROLE <role> REPLICATION; GRANT CREATE ON DATABASE <db> TO <role>; GRANT SELECT ON the published tables.`,
-    {cause: error},
-  );
 };

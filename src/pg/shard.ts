@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import {PublicationUnfit, UpstreamUnfit} from '../errors.ts';
-import {explainRefusal} from './check-upstream.ts';
 import {ensureDdlTriggers} from './ddl-triggers.ts';
+import {explainRefusal} from './explain-refusal.ts';
 import {ident, literal} from './identifier.ts';
 import {mendIdentities} from './mend-identity.ts';
 import {readPublishedSchema} from './read-published-schema.ts';
@@ -66,7 +66,10 @@ export const ensureShard = async (client: pg.Client, options: ShardOptions): Pro
     return {publications, ddlDetection};
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {});
-    throw explainRefusal(error, 'create the schemas and publications of the shard');
+    throw await explainRefusal(error, 'create the schemas and publications of the server', client, {
+      replicates: true,
+      publishes: options.publications.length === 0 ? standard : undefined,
+    });
   }
 };
 

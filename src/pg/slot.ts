@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import {UpstreamUnfit, UpstreamUnreachable} from '../errors.ts';
-import {explainRefusal} from './check-upstream.ts';
+import {explainRefusal} from './explain-refusal.ts';
 import {ident, literal} from './identifier.ts';
 import {type Lsn, parseLsn} from './lsn.ts';
 
@@ -52,7 +52,7 @@ export const createSlot = async (
         'A replication slot can only be created when the transactions that are running have ended; one has been running for half a minute. Look for it in pg_stat_activity.',
         {cause: error},
       );
-    throw explainRefusal(error, 'create a replication slot');
+    throw await explainRefusal(error, 'create a replication slot', client, {replicates: true});
   } finally {
     await client.query('COMMIT').catch(() => {});
   }

@@ -4,10 +4,11 @@ import {join} from 'node:path';
 import type pg from 'pg';
 import {to as copyTo} from 'pg-copy-streams';
 import {PublicationUnfit} from '../errors.ts';
-import {checkUpstream, explainRefusal} from '../pg/check-upstream.ts';
+import {checkUpstream} from '../pg/check-upstream.ts';
 import {connect} from '../pg/connect.ts';
 import {copyQuery} from '../pg/copy-table.ts';
 import {CopyTextParser} from '../pg/copy-text.ts';
+import {explainRefusal} from '../pg/explain-refusal.ts';
 import {ident, literal} from '../pg/identifier.ts';
 import {type Lsn, lexi, parseLsn} from '../pg/lsn.ts';
 import {liteTableName, type PublishedSchema} from '../pg/published-schema.ts';
@@ -47,8 +48,8 @@ export const recordSnapshot = async (options: SnapshotOptions): Promise<Recorded
     const slot = `zs_fixture_${randomBytes(6).toString('hex')}`;
     const created = await session
       .query(`CREATE_REPLICATION_SLOT ${ident(slot)} TEMPORARY LOGICAL pgoutput`)
-      .catch((error: unknown) => {
-        throw explainRefusal(error, 'create a replication slot');
+      .catch(async (error: unknown) => {
+        throw await explainRefusal(error, 'create a replication slot', reader, {replicates: true});
       });
     const {consistent_point, snapshot_name} = created.rows[0] as Record<string, string>;
     const consistentPoint = parseLsn(consistent_point!);

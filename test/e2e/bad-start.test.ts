@@ -54,7 +54,7 @@ test('a server without logical replication is told the statement that mends it',
   }
 });
 
-test('a role that lacks a privilege is told which', async () => {
+test('a role that lacks privileges is told all of them', async () => {
   await using db = await createDatabase('CREATE TABLE t (id int PRIMARY KEY)');
   const role = `${db.name}_role`;
   await db.query(`CREATE ROLE ${role} LOGIN PASSWORD 'hunter2'`);
@@ -64,7 +64,17 @@ test('a role that lacks a privilege is told which', async () => {
     url.password = 'hunter2';
     const {code, output} = await failed({upstream: url.href, appID: db.appID});
     expect(code).not.toBe(0);
-    expect(output).toMatch(/ALTER ROLE .* REPLICATION/);
+    for (const what of [
+      `ALTER ROLE "${role}" REPLICATION;`,
+      `GRANT CREATE ON DATABASE "${db.name}" TO "${role}";`,
+    ])
+      expect(output).toContain(what);
+    await db.query(`ALTER ROLE ${role} REPLICATION; GRANT CREATE ON DATABASE "${db.name}" TO ${role}`);
+    const granted = await failed({upstream: url.href, appID: db.appID});
+    expect(granted.output).toMatch(
+      /superuser run: CREATE PUBLICATION zero_tables FOR TABLES IN SCHEMA public; and set ZERO_APP_PUBLICATIONS/,
+    );
+    expect(granted.output).not.toContain('ALTER ROLE');
   } finally {
     await db.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
   }
