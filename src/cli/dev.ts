@@ -35,6 +35,7 @@ export const runDev = async (argv: readonly string[]): Promise<number> => {
     .addHelpText('after', AFTER)
     .allowUnknownOption()
     .allowExcessArguments()
+    .showHelpAfterError('--help tells more.')
     .exitOverride();
   try {
     command.parse(argv, {from: 'user'});

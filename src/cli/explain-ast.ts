@@ -14,7 +14,11 @@ export const explainAst = async (astFile: string, replicaFile: string): Promise<
   try {
     json = JSON.parse(readFileSync(astFile === '-' ? 0 : astFile, 'utf8'));
   } catch (error) {
-    throw new Error(`${astFile} holds no JSON (${(error as Error).message}).`, {cause: error});
+    const {code, message} = error as NodeJS.ErrnoException;
+    throw new Error(
+      code ? `${astFile} cannot be read (${code}).` : `${astFile} holds no JSON (${message}).`,
+      {cause: error},
+    );
   }
   const parsed = astSchema.safeParse(json);
   if (!parsed.success) {

@@ -1,3 +1,5 @@
+import {passwordRefused} from '../auth/admin-password.ts';
+import {isUrl} from '../config/urls.ts';
 import type {DaemonInspection} from '../observe/inspection.ts';
 
 /** A running server. */
@@ -10,6 +12,8 @@ const TIMEOUT_MS = 10_000;
 
 /** Asks a server what it does. @throws Error with what is wrong and what to do about it. */
 export const fetchInspection = async ({url, password}: Target): Promise<DaemonInspection> => {
+  if (!isUrl(url, /^https?:$/))
+    throw new Error('--url must be an http:// or https:// address, such as http://localhost:4848.');
   const secret = password ?? process.env['ZERO_ADMIN_PASSWORD'];
   const headers: Record<string, string> = secret
     ? {Authorization: `Basic ${Buffer.from(`admin:${secret}`).toString('base64')}`}
@@ -25,7 +29,7 @@ export const fetchInspection = async ({url, password}: Target): Promise<DaemonIn
     );
   }
   if (response.status === 401)
-    throw new Error('the server wants its admin password: give --password or set ZERO_ADMIN_PASSWORD.');
+    throw new Error(`the server at ${url} refuses: ${passwordRefused(Boolean(secret))}`);
   if (!response.ok) throw new Error(`the server at ${url} answered ${response.status}; is it a zerostream?`);
   return (await response.json()) as DaemonInspection;
 };

@@ -32,6 +32,7 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
   const program = new Command('fixture-replay')
     .description('Replays recorded fixtures through the stages of the server, without PostgreSQL.')
     .configureOutput({writeOut: text => io.stdout.write(text), writeErr: text => io.stderr.write(text)})
+    .showHelpAfterError('--help tells more.')
     .exitOverride();
   program
     .command('run', {isDefault: true})

@@ -56,6 +56,7 @@ export const runInspectPipeline = async (argv: readonly string[]): Promise<numbe
     .option('--ast <file>', 'explain one query (its AST as JSON, - for standard input) against --replica')
     .option('--replica <file>', "a server's replica file, or a copy of one")
     .addHelpText('after', EXAMPLES)
+    .showHelpAfterError('--help tells more.')
     .exitOverride();
   try {
     command.parse(argv, {from: 'user'});
@@ -70,8 +71,7 @@ export const runInspectPipeline = async (argv: readonly string[]): Promise<numbe
       return await serveInspector(options, options.serve === true ? null : options.serve);
     if (options.watch) return await watchInspector(options, {sql: options.sql ?? false});
     if (options.html !== undefined) {
-      await writeFile(options.html, renderHtml({...(await twoInspections(options)), live: false}));
-      return 0;
+      return await writePage(options.html, renderHtml({...(await twoInspections(options)), live: false}));
     }
     const inspection = await fetchInspection(options);
     process.stdout.write(`${render(inspection, options)}\n`);
@@ -80,6 +80,13 @@ export const runInspectPipeline = async (argv: readonly string[]): Promise<numbe
     process.stderr.write(`inspect-pipeline: ${(error as Error).message}\n`);
     return 1;
   }
+};
+
+const writePage = async (file: string, page: string): Promise<number> => {
+  await writeFile(file, page).catch(({code}: NodeJS.ErrnoException) => {
+    throw new Error(`${file} cannot be written (${code}); give --html another file.`);
+  });
+  return 0;
 };
 
 const explain = async ({ast, replica, json}: Options): Promise<number> => {

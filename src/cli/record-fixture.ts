@@ -1,4 +1,4 @@
-import {existsSync, mkdirSync} from 'node:fs';
+import {existsSync, rmSync} from 'node:fs';
 import {join} from 'node:path';
 import {FixtureUnusable} from '../errors.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
@@ -48,7 +48,12 @@ export const recordFixture = async (
 ): Promise<number> => {
   refuseOld(flags.out);
   if (!flags.redact) {
-    await record(flags.out, flags, output, signal);
+    const isNew = !existsSync(flags.out);
+    await record(flags.out, flags, output, signal).catch(error => {
+      // Half a recording is no fixture, and would be in the way of the next try.
+      if (isNew) rmSync(flags.out, {recursive: true, force: true});
+      throw error;
+    });
     return replayFixtures([flags.out], {bless: true, diff: false}, output);
   }
   // What is to be redacted never lies in the folder that is given away, not even for a while.
@@ -120,7 +125,6 @@ const recordUpstream = async (
 ): Promise<RecordedWal> => {
   if (upstream === undefined || publication === undefined)
     throw new FixtureUnusable('Name what to record: --server, or --upstream with --publication.');
-  mkdirSync(facts.dir, {recursive: true});
   const source = {...facts, url: upstream, publications: publication};
   const snapshot = await recordSnapshot(source);
   output.write(`snapshot at ${formatLsn(snapshot.consistentPoint)}: ${snapshot.rows} rows\n`);

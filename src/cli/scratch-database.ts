@@ -1,5 +1,6 @@
 import {randomBytes} from 'node:crypto';
-import pg from 'pg';
+import {FixtureUnusable} from '../errors.ts';
+import {connect, describeUrl} from '../pg/connect.ts';
 import {ident} from '../pg/identifier.ts';
 
 export interface ScratchDatabase {
@@ -11,10 +12,12 @@ export interface ScratchDatabase {
 export const createScratchDatabase = async (postgres: string): Promise<ScratchDatabase> => {
   const name = `zs_session_${randomBytes(6).toString('hex')}`;
   const admin = async (...statements: string[]) => {
-    const client = new pg.Client(postgres);
-    await client.connect();
+    const client = await connect(postgres, {purpose: 'replay'});
     try {
       for (const sql of statements) await client.query(sql);
+    } catch (cause) {
+      const {message} = cause as Error;
+      throw new FixtureUnusable(`No database can be made in ${describeUrl(postgres)} (${message}).`, {cause});
     } finally {
       await client.end();
     }

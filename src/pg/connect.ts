@@ -1,4 +1,5 @@
 import pg from 'pg';
+import {DATABASE_URL, isDatabaseUrl} from '../config/urls.ts';
 import {UpstreamUnreachable} from '../errors.ts';
 
 export interface ConnectOptions {
@@ -17,6 +18,8 @@ const OUTPUT_STYLE =
 
 /** Opens one connection that prints values in `OUTPUT_STYLE`. @throws UpstreamUnreachable, naming host, port and database but no secret. */
 export const connect = async (url: string, options: ConnectOptions): Promise<pg.Client> => {
+  if (!isDatabaseUrl(url))
+    throw new UpstreamUnreachable(`The address of PostgreSQL (${options.purpose}) must be ${DATABASE_URL}.`);
   const client = new pg.Client({
     ...settings(url, options.purpose),
     ...(options.replication ? {replication: 'database'} : {}),

@@ -1,6 +1,7 @@
 import {type ClientRequest, request as httpRequest, type IncomingMessage} from 'node:http';
 import {request as httpsRequest} from 'node:https';
 import type {Socket} from 'node:net';
+import {passwordRefused} from '../auth/admin-password.ts';
 import {ServerRefused} from '../errors.ts';
 import {RECORD_PROTOCOL, type RecordRequest, recordPath} from './record-protocol.ts';
 
@@ -38,7 +39,7 @@ export const attachRecorder = ({url, password}: RecordedServer, wanted: RecordRe
     request.on('response', ({statusCode}) =>
       refused(
         statusCode === 401
-          ? 'it wants its admin password: give --password or set ZERO_ADMIN_PASSWORD.'
+          ? passwordRefused(Boolean(password))
           : `it answered ${statusCode}; is it a zerostream that is ready?`,
       ),
     );

@@ -1,4 +1,4 @@
-import {readdirSync, readFileSync, statSync} from 'node:fs';
+import {accessSync, constants, mkdirSync, readdirSync, readFileSync, statSync} from 'node:fs';
 import {basename, dirname, join} from 'node:path';
 import * as z from 'zod';
 import {FixtureUnusable} from '../errors.ts';
@@ -88,6 +88,17 @@ export const findFixtures = (paths: readonly string[]): string[] => {
     for (const dir of cases) found.add(dir);
   }
   return [...found].sort();
+};
+
+/** For a new fixture, where there is none yet. @throws FixtureUnusable if it cannot be written. */
+export const makeFolder = (dir: string): void => {
+  try {
+    mkdirSync(dir, {recursive: true});
+    accessSync(dir, constants.W_OK);
+  } catch (cause) {
+    const {code} = cause as NodeJS.ErrnoException;
+    throw new FixtureUnusable(`The folder ${dir} cannot be written (${code}); choose another.`, {cause});
+  }
 };
 
 export const readJson = (file: string): unknown => {

@@ -1,4 +1,4 @@
-import {mkdirSync, rmSync, writeFileSync} from 'node:fs';
+import {rmSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {Subject} from 'rxjs';
 import {z} from 'zod';
@@ -7,7 +7,15 @@ import {versionOfLsn} from '../pg/lsn.ts';
 import type {WalFrames} from '../pg/wal-source.ts';
 import {attachRecorder, type RecordedServer} from './attach-recorder.ts';
 import {type ConversationCounts, ConversationRecorder} from './conversation/record.ts';
-import {ASIDES_FILE, CASE_FILE, FIXTURE_FORMAT, REPLICA_FILE, WAL_FILE, type WalCase} from './fixture.ts';
+import {
+  ASIDES_FILE,
+  CASE_FILE,
+  FIXTURE_FORMAT,
+  makeFolder,
+  REPLICA_FILE,
+  WAL_FILE,
+  type WalCase,
+} from './fixture.ts';
 import {LineSplitter, LineWriter} from './lines.ts';
 import {type Bounds, type RecordedWal, recordFrames} from './record-wal.ts';
 
@@ -40,8 +48,8 @@ export interface RecordedServerParts extends RecordedWal {
  * no such server, it wants a password, or it ends the recording before the snapshot is complete.
  */
 export const recordServer = async (options: RecordServerOptions): Promise<RecordedServerParts> => {
+  makeFolder(options.dir);
   const socket = await attachRecorder(options, null);
-  mkdirSync(options.dir, {recursive: true});
   using replica = new LineWriter(join(options.dir, REPLICA_FILE));
   const frames = new Subject<WalFrames>();
   using asides = new LineWriter(join(options.dir, ASIDES_FILE));

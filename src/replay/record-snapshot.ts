@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto';
-import {mkdirSync, writeFileSync} from 'node:fs';
+import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import type pg from 'pg';
 import {to as copyTo} from 'pg-copy-streams';
@@ -14,7 +14,7 @@ import {type Lsn, lexi, parseLsn} from '../pg/lsn.ts';
 import {liteTableName, type PublishedSchema} from '../pg/published-schema.ts';
 import {readPublishedSchema} from '../pg/read-published-schema.ts';
 import type {SqliteValue} from '../replica/table-spec.ts';
-import {CASE_FILE, FIXTURE_FORMAT, ROWS_FILE, SCHEMA_FILE, type WalCase} from './fixture.ts';
+import {CASE_FILE, FIXTURE_FORMAT, makeFolder, ROWS_FILE, SCHEMA_FILE, type WalCase} from './fixture.ts';
 import {LineWriter} from './lines.ts';
 
 export interface SnapshotOptions {
@@ -57,7 +57,7 @@ export const recordSnapshot = async (options: SnapshotOptions): Promise<Recorded
       `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0; SET TRANSACTION SNAPSHOT ${literal(snapshot_name!)}`,
     );
     const schema = await readPublishedSchema(reader, publications);
-    mkdirSync(dir, {recursive: true});
+    makeFolder(dir);
     const {rows: version} = await reader.query<{server_version: string}>('SHOW server_version');
     const facts: WalCase = {
       format: FIXTURE_FORMAT,

@@ -1,4 +1,4 @@
-import {mkdirSync, writeFileSync} from 'node:fs';
+import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import type {PublishedSchema} from '../pg/published-schema.ts';
 import {parseSnapshotRow} from './build-replica.ts';
@@ -9,6 +9,7 @@ import {
   ASIDES_FILE,
   CASE_FILE,
   type Fixture,
+  makeFolder,
   REPLICA_FILE,
   ROWS_FILE,
   readSchema,
@@ -44,7 +45,7 @@ export const redactFixture = async (from: Fixture<WalCase>, dir: string): Promis
       return word;
     });
     names.seal();
-    mkdirSync(dir, {recursive: true});
+    makeFolder(dir);
     await rewrite(
       from,
       strings,

@@ -59,7 +59,7 @@ const open = (file: string, options: Database.Options): Database.Database => {
         cause: error,
       });
     throw new ReplicaUnwritable(
-      `Cannot open the replica file ${file} (${(error as Error).message}). Set ZERO_REPLICA_FILE to a writable path.`,
+      `Cannot open the replica file ${file} (${(error as Error).message}). Name another path, or grant access to it.`,
       {cause: error},
     );
   }

@@ -86,7 +86,26 @@ describe('once', () => {
   });
 
   test('a missing password and a server that is not there are told', async () => {
-    expect(await inspect()).toMatchObject({code: 1, err: expect.stringContaining('--password')});
+    expect(await inspect()).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('wants its admin password'),
+    });
+    expect(await inspect('--password', 'wrong')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('has another admin password'),
+    });
+    expect(await inspect('--url', 'localhost:4848')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('must be an http:// or https:// address'),
+    });
+    expect(await inspect('--wach')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/unknown option '--wach'\n\(Did you mean --watch\?\)\n+--help tells more/),
+    });
+    expect(await inspect('--password', PASSWORD, '--html', dir)).toMatchObject({
+      code: 1,
+      err: `inspect-pipeline: ${dir} cannot be written (EISDIR); give --html another file.\n`,
+    });
     expect(await inspect('--url', 'http://127.0.0.1:1')).toMatchObject({
       code: 1,
       err: expect.stringContaining('no server answers at http://127.0.0.1:1'),
@@ -123,6 +142,7 @@ describe('one query against a replica file', () => {
     expect(await told('--ast', good)).toContain('go together');
     expect(await told('--ast', good, '--replica', join(dir, 'none.db'))).toContain('there is no replica at');
     expect(await told('--ast', query('bad.json', '{'), ...replica)).toContain('no JSON');
+    expect(await told('--ast', join(dir, 'none.json'), ...replica)).toContain('cannot be read (ENOENT)');
     expect(await told('--ast', query('odd.json', {tab: 1}), ...replica)).toContain('is no query: table');
     expect(await told('--ast', query('far.json', {table: 'nowhere'}), ...replica)).toContain('nowhere');
   });

@@ -1,4 +1,4 @@
-import {existsSync, mkdtempSync, readFileSync, rmSync, statSync} from 'node:fs';
+import {existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, test} from 'vitest';
@@ -172,7 +172,20 @@ test('says what is wrong, and leaves nothing behind', async () => {
     code: 2,
     err: expect.stringContaining('--upstream'),
   });
-  expect(existsSync(join(dir, 'case.json'))).toBe(false);
+  expect(await record('--upstream', 'postgres://u:se/cret@127.0.0.1:1/x', '--publication', 'ours')).toEqual({
+    code: 2,
+    out: '',
+    err: expect.stringMatching(/^fixture-replay: U001 .* must be a URL such as (?!.*cret)/),
+  });
+  expect(existsSync(dir)).toBe(false);
+  const file = join(root, 'file');
+  writeFileSync(file, '');
+  expect(
+    await fixtureReplay('record', '--upstream', db.url, '--publication', 'ours', '--out', file),
+  ).toMatchObject({
+    code: 2,
+    err: `fixture-replay: T001 The folder ${file} cannot be written (EEXIST); choose another.\n`,
+  });
   expect(
     await fixtureReplay(
       'record',

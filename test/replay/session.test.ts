@@ -50,6 +50,10 @@ test('a conversation that asks for more than is recorded is refused', async () =
 
 test('without a PostgreSQL for its view records a session is left out; none of its databases stays', async () => {
   expect(await fixtureReplay(dir)).toMatchObject({code: 0, out: expect.stringContaining('1 left out')});
+  expect(await fixtureReplay('--postgres', 'postgres://u:p@127.0.0.1:1/x', dir)).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(/^fixture-replay: U001 .*nothing listens there/),
+  });
   const client = new pg.Client(inject('postgresUrl'));
   await client.connect();
   const {rows} = await client.query(
