@@ -34,6 +34,12 @@ export const parseCookie = (cookie: string): CvrVersion => {
 export const compareVersions = (a: CvrVersion, b: CvrVersion): number =>
   a.state === b.state ? a.config - b.config : a.state < b.state ? -1 : 1;
 
-/** The version of a change made while the replica stands at `replica`: its data version if that is newer, else one more. */
+/**
+ * The version of a change made while the replica stands at `replica`: its data version if that is newer, else one more. Clients
+ * and catch-ups compare texts, and `X.01`, which is written beside the stream, comes before `X:01` (views.md §1.1): after that
+ * it is one more as well.
+ */
 export const nextVersion = (current: CvrVersion, replica: Version): CvrVersion =>
-  replica > current.state ? {state: replica, config: 0} : {state: current.state, config: current.config + 1};
+  replica > formatVersion(current)
+    ? {state: replica, config: 0}
+    : {state: current.state, config: current.config + 1};

@@ -8,10 +8,12 @@ import {
   table,
 } from '@rocicorp/zero';
 import {expect, test} from 'vitest';
+import type {UpQueryOp} from '../../src/protocol/up.ts';
 import {openReader} from '../../src/replica/open.ts';
 import {startDaemon} from '../helpers/daemon.ts';
 import {createDatabase} from '../helpers/postgres.ts';
 import {stockClient} from '../helpers/stock-client.ts';
+import {StoreClient} from '../helpers/store-client.ts';
 import {until} from '../helpers/until.ts';
 
 const note = table('note').columns({id: string(), text: string()}).primaryKey('id');
@@ -123,3 +125,49 @@ test('clients of unaffected tables notice nothing of schema changes; others get 
   expect(connections(await unaffected.zero.clientGroupID)).toBe(1);
   expect(unaffected.complaints).toEqual([]);
 }, 120_000);
+
+/** Without a position of its own in the stream, it gets a version between two: `X.01`, which as a text comes before `X:01`. */
+test('a change beside the stream reaches a client whose queries changed since the last transaction', async () => {
+  await using db = await createDatabase(`
+    CREATE TABLE note (id text PRIMARY KEY, text text NOT NULL, more text);
+    INSERT INTO note VALUES ('n1', 'one', 'm'), ('n2', 'two', 'm')`);
+  await using daemon = await startDaemon({upstream: db.url, appID: db.appID});
+  await db.query(`DROP EVENT TRIGGER "${db.appID}_ddl_end_0"`);
+  const compiled = await definePermissions(notes, () => ({note: ANYONE_CAN_DO_ANYTHING}));
+  await db.query(`UPDATE "${db.appID}".permissions SET permissions = $1`, [JSON.stringify(compiled)]);
+  const columns = {id: {type: 'string' as const}, text: {type: 'string' as const}};
+  const put = (hash: string): UpQueryOp => ({
+    op: 'put',
+    hash,
+    ast: {table: 'note', orderBy: [['id', 'asc']], limit: 10 + Number(hash)},
+  });
+  await using raw = await StoreClient.open({
+    url: daemon.url,
+    schema: {tables: {note: {columns, primaryKey: ['id']}}},
+    init: {desiredQueriesPatch: [put('0')]},
+  });
+  await using stock = stockClient({schema: notes, server: daemon.url, storageKey: 'beside', userID: 'a'});
+  const builder = createBuilder(notes).note;
+  const view = stock.zero.materialize(builder.orderBy('id', 'asc'));
+  const shown = () => JSON.stringify(view.data);
+  await until(() => shown().includes('n2'), 'the rows are there');
+  // Each of them makes one more version at the same state of the data.
+  for (const hash of ['1', '2', '3']) {
+    raw.send('changeDesiredQueries', {desiredQueriesPatch: [put(hash)]});
+    await raw.until(() => raw.store.got.has(hash), `query ${hash} is got`);
+    const other = stock.zero.materialize(builder.limit(10 + Number(hash)));
+    let complete = false;
+    other.addListener((_, type) => {
+      complete ||= type === 'complete';
+    });
+    await until(() => complete, `query ${hash} of the stock client is answered`);
+  }
+  expect(raw.store.cookie).toMatch(/:/);
+  await db.query('ALTER TABLE note DROP COLUMN more');
+  await raw.until(() => raw.store.table('note').every(row => !('more' in row)), 'the column goes');
+  expect(raw.violations).toEqual([]);
+  await db.query(`UPDATE note SET text = 'three' WHERE id = 'n1'`);
+  await until(() => shown().includes('three'), 'the next change');
+  expect(stock.zero.connection.state.current.name).toBe('connected');
+  expect(stock.complaints).toEqual([]);
+});
