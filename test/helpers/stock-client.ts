@@ -3,11 +3,13 @@ import WebSocket from 'ws';
 
 /**
  * Node 20 has no WebSocket of its own; `ws` throws an error that nobody listens to, as when the client gives up a socket
- * that is still connecting, where a browser's would only close.
+ * that is still connecting, where a browser's would only close. And where a browser tells each message in a task of its
+ * own, `ws` tells several at once: an error right behind `connected` the client then takes for one of no connection, and
+ * believes itself connected until it pings.
  */
 class QuietWebSocket extends WebSocket {
-  constructor(...args: ConstructorParameters<typeof WebSocket>) {
-    super(...args);
+  constructor(url: string, protocols?: string | string[]) {
+    super(url, protocols, {allowSynchronousEvents: false});
     this.on('error', () => {});
   }
 }
