@@ -17,8 +17,9 @@ export type {DaemonInspection} from './observe/inspection.ts';
 
 // From a slot to transactions.
 export {connect} from './pg/connect.ts';
+export type {WalFrames} from './pg/gather-frames.ts';
 export {formatLsn, type Lsn, parseLsn} from './pg/lsn.ts';
-export {type WalControl, type WalFrames, type WalSourceOptions, walSource} from './pg/wal-source.ts';
+export {type WalControl, type WalSourceOptions, walSource} from './pg/wal-source.ts';
 export {decodeFrames} from './pgoutput/decode-frames.ts';
 export type {Change, Relation, Tuple, WalMessage} from './pgoutput/messages.ts';
 export {firstReplica} from './replay/first-replica.ts';

@@ -1,10 +1,13 @@
-import type {WalFrames} from './wal-source.ts';
+/** Frames that arrived together; processed as one step. */
+export type WalFrames = readonly Buffer[];
 
 const XLOG_DATA = 0x77; // w
 const XLOG_HEADER_BYTES = 25;
 const BEGIN = 0x42;
 const COMMIT = 0x43;
 const KEEPALIVE = 0x6b;
+/** A keepalive that nothing follows goes on after this time. */
+const KEEPALIVE_MS = 250;
 
 /** Up to so many bytes of a transaction wait for its commit. */
 const GATHER_BYTES = 16 * 1024;
@@ -72,5 +75,54 @@ export class Gathering {
     const frame = this.#frames.length ? null : this.#keepalive;
     this.#keepalive = null;
     return frame ? [frame] : [];
+  }
+}
+
+/** Hands frames on, gathered: of all that one read of the socket brought, what may go on. */
+export class FrameGate {
+  readonly #out: (frames: WalFrames) => void;
+  readonly #gathering = new Gathering();
+  #flushing = false;
+  #closed = false;
+  #keepaliveTimer: NodeJS.Timeout | undefined;
+
+  constructor(out: (frames: WalFrames) => void) {
+    this.#out = out;
+  }
+
+  add(frame: Buffer): void {
+    this.#gathering.add(frame);
+    // pg emits all messages of one socket read in one go; a microtask sees them together.
+    if (!this.#flushing) queueMicrotask(() => this.#flush());
+    this.#flushing = true;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#dropKeepalive();
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    if (this.#closed) return;
+    this.#pass(this.#gathering.take());
+    if (this.#closed) return;
+    if (this.#gathering.keepalive)
+      this.#keepaliveTimer ??= setTimeout(() => this.#passKeepalive(), KEEPALIVE_MS);
+    else this.#dropKeepalive();
+  }
+
+  #passKeepalive(): void {
+    this.#keepaliveTimer = undefined;
+    this.#pass(this.#gathering.takeKeepalive());
+  }
+
+  #dropKeepalive(): void {
+    clearTimeout(this.#keepaliveTimer);
+    this.#keepaliveTimer = undefined;
+  }
+
+  #pass(frames: WalFrames): void {
+    if (frames.length) this.#out(frames);
   }
 }

@@ -5,12 +5,9 @@ import {PgoutputPlugin} from 'pg-logical-replication/dist/output-plugins/pgoutpu
 import {Observable} from 'rxjs';
 import {DaemonError, SlotBusy, SlotUnusable, UpstreamUnreachable} from '../errors.ts';
 import {connect} from './connect.ts';
-import {Gathering} from './gather-frames.ts';
+import {FrameGate, type WalFrames} from './gather-frames.ts';
 import {ident, literal} from './identifier.ts';
 import {formatLsn, type Lsn} from './lsn.ts';
-
-/** Frames that arrived together; processed as one step. */
-export type WalFrames = readonly Buffer[];
 
 /** The upstream side of the slot: what the last stage acknowledges to, and what slow stages pause. */
 export interface WalControl {
@@ -46,8 +43,6 @@ export interface WalSourceOptions {
 type WireConnection = pg.Connection & {sendCopyFromChunk(chunk: Buffer): void};
 
 const STATUS_EVERY_MS = 10_000;
-/** A keepalive that nothing follows goes on after this time. */
-const KEEPALIVE_MS = 250;
 const KEEPALIVE = 0x6b;
 
 /**
@@ -57,120 +52,145 @@ const KEEPALIVE = 0x6b;
  */
 export const walSource = (options: WalSourceOptions): Observable<WalFrames> =>
   new Observable(out => {
-    let wire: WireConnection | null = null;
-    let timer: NodeJS.Timeout | undefined;
-    let keepaliveTimer: NodeJS.Timeout | null = null;
-    let acked: Lsn = 0n;
-    let paused = false;
+    let stream: WalStream | null = null;
     let closed = false;
-    const patience = [options.walSenderTimeoutMs, options.inboundTimeoutMs].filter(ms => ms > 0);
     const fail = (error: unknown) => {
       if (!closed) out.error(classify(error, options.slot));
     };
-
-    const status = (replyRequested: boolean) => {
-      const frame = Buffer.alloc(34);
-      frame[0] = 0x72; // r
-      for (const at of [1, 9, 17]) frame.writeBigUInt64BE(acked, at);
-      frame.writeBigInt64BE(BigInt(Date.now()) * 1000n - 946_684_800_000_000n, 25);
-      frame[33] = replyRequested ? 1 : 0;
-      wire?.sendCopyFromChunk(frame);
-    };
-
     const open = async () => {
-      const opened =
+      const client =
         options.session ?? (await connect(options.url, {purpose: 'replication', replication: true}));
-      if (closed) return void opened.end();
-      const connection = opened.connection as WireConnection;
-      wire = connection;
-      opened.on('error', fail);
-      opened.on('end', () => fail(new UpstreamUnreachable('PostgreSQL closed the replication connection.')));
-      const gathering = new Gathering();
-      let flushing = false;
-      const flush = () => {
-        flushing = false;
-        if (closed) return;
-        const frames = gathering.take();
-        if (frames.length) out.next(frames);
-        if (gathering.keepalive) keepaliveTimer ??= setTimeout(passKeepalive, KEEPALIVE_MS);
-        else if (keepaliveTimer) {
-          clearTimeout(keepaliveTimer);
-          keepaliveTimer = null;
-        }
-      };
-      const passKeepalive = () => {
-        keepaliveTimer = null;
-        const frames = gathering.takeKeepalive();
-        if (frames.length) out.next(frames);
-      };
-      connection.on('copyData', ({chunk}: {chunk: Buffer}) => {
-        // At once and not after what came before is applied: the server waits for a sign of life, not for progress.
-        if (chunk[0] === KEEPALIVE && chunk[17] === 1) status(false);
-        gathering.add(chunk);
-        // pg emits all messages of one socket read in one go; a microtask sees them together.
-        if (!flushing) queueMicrotask(flush);
-        flushing = true;
-      });
-      connection.once('replicationStart', () => {
-        const socket = connection.stream as Socket;
-        let asked: {readonly atMs: number; readonly bytesRead: number} | null = null;
-        options.onOpen({
-          probe: () => {
-            if (paused || (asked && socket.bytesRead !== asked.bytesRead)) asked = null;
-            if (asked) return performance.now() - asked.atMs;
-            if (paused) return 0;
-            asked = {atMs: performance.now(), bytesRead: socket.bytesRead};
-            status(true);
-            return 0;
-          },
-          acknowledge: lsn => {
-            if (lsn > acked) {
-              acked = lsn;
-              status(false);
-            }
-          },
-          pause: () => {
-            paused = true;
-            connection.stream.pause();
-          },
-          resume: () => {
-            paused = false;
-            connection.stream.resume();
-          },
-        });
-        const everyMs = Math.max(50, Math.min(STATUS_EVERY_MS, ...patience.map(ms => ms / 4)));
-        let bytesRead = socket.bytesRead;
-        let silentMs = 0;
-        timer = setInterval(() => {
-          // Judged by bytes, and in ticks: neither a long row nor work of ours that held up this timer is silence.
-          silentMs = paused || socket.bytesRead !== bytesRead ? 0 : silentMs + everyMs;
-          bytesRead = socket.bytesRead;
-          if (options.inboundTimeoutMs && silentMs > options.inboundTimeoutMs)
-            return fail(
-              new UpstreamUnreachable(
-                `PostgreSQL sent nothing for ${Math.round(silentMs)} ms, though it was asked; the connection is given up.`,
-              ),
-            );
-          // While paused nothing is read, but the server goes on hearing from us.
-          status(silentMs > 0);
-        }, everyMs);
-      });
-      // The plugin writes them between quotes of its own.
-      const publicationNames = options.publications.map(name => literal(ident(name)).slice(1, -1));
-      new PgoutputPlugin({protoVersion: 1, publicationNames, messages: true})
-        .start(opened, options.slot, formatLsn(options.start))
-        .then(() => fail(new UpstreamUnreachable('PostgreSQL ended the replication stream.')), fail);
+      if (closed) return void client.end();
+      stream = new WalStream(client, options, frames => out.next(frames), fail);
+      stream.start(client);
     };
     open().catch(fail);
-
     return () => {
       closed = true;
-      clearInterval(timer);
-      if (keepaliveTimer) clearTimeout(keepaliveTimer);
-      // Ending politely would wait for the copy to finish; what was acknowledged is already sent.
-      wire?.stream.destroy();
+      stream?.close();
     };
   });
+
+/** The stream on one connection: answers the server in time, judges its silence, and hands on what it sends. */
+class WalStream implements WalControl {
+  readonly #options: WalSourceOptions;
+  readonly #wire: WireConnection;
+  readonly #socket: Socket;
+  readonly #gate: FrameGate;
+  readonly #fail: (error: unknown) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #acked: Lsn = 0n;
+  #paused = false;
+  /** The question that `probe` has put, while nothing has come since. */
+  #asked: {readonly atMs: number; readonly bytesRead: number} | null = null;
+
+  constructor(
+    client: pg.Client,
+    options: WalSourceOptions,
+    out: (frames: WalFrames) => void,
+    fail: (error: unknown) => void,
+  ) {
+    this.#options = options;
+    this.#wire = client.connection as WireConnection;
+    this.#socket = this.#wire.stream as Socket;
+    this.#gate = new FrameGate(out);
+    this.#fail = fail;
+  }
+
+  start(client: pg.Client): void {
+    const {slot, publications, start} = this.#options;
+    const lost = (message: string) => () => this.#fail(new UpstreamUnreachable(message));
+    client.on('error', this.#fail);
+    client.on('end', lost('PostgreSQL closed the replication connection.'));
+    this.#wire.on('copyData', ({chunk}: {chunk: Buffer}) => this.#receive(chunk));
+    this.#wire.once('replicationStart', () => {
+      this.#options.onOpen(this);
+      this.#watchSilence();
+    });
+    // The plugin writes them between quotes of its own.
+    const publicationNames = publications.map(name => literal(ident(name)).slice(1, -1));
+    new PgoutputPlugin({protoVersion: 1, publicationNames, messages: true})
+      .start(client, slot, formatLsn(start))
+      .then(lost('PostgreSQL ended the replication stream.'), this.#fail);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#gate.close();
+    // Ending politely would wait for the copy to finish; what was acknowledged is already sent.
+    this.#socket.destroy();
+  }
+
+  acknowledge(lsn: Lsn): void {
+    if (lsn <= this.#acked) return;
+    this.#acked = lsn;
+    this.#tell(false);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  probe(): number {
+    const {bytesRead} = this.#socket;
+    if (this.#paused || this.#asked?.bytesRead !== bytesRead) this.#asked = null;
+    if (this.#paused) return 0;
+    if (this.#asked) return performance.now() - this.#asked.atMs;
+    this.#asked = {atMs: performance.now(), bytesRead};
+    this.#tell(true);
+    return 0;
+  }
+
+  #receive(frame: Buffer): void {
+    // At once and not after what came before is applied: the server waits for a sign of life, not for progress.
+    if (frame[0] === KEEPALIVE && frame[17] === 1) this.#tell(false);
+    this.#gate.add(frame);
+  }
+
+  #watchSilence(): void {
+    const {walSenderTimeoutMs, inboundTimeoutMs} = this.#options;
+    const patience = [walSenderTimeoutMs, inboundTimeoutMs].filter(ms => ms > 0);
+    const everyMs = Math.max(50, Math.min(STATUS_EVERY_MS, ...patience.map(ms => ms / 4)));
+    let {bytesRead} = this.#socket;
+    let silentMs = 0;
+    this.#timer = setInterval(() => {
+      // Judged by bytes, and in ticks: neither a long row nor work of ours that held up this timer is silence.
+      silentMs = this.#paused || this.#socket.bytesRead !== bytesRead ? 0 : silentMs + everyMs;
+      bytesRead = this.#socket.bytesRead;
+      if (inboundTimeoutMs && silentMs > inboundTimeoutMs)
+        return this.#fail(
+          new UpstreamUnreachable(
+            `PostgreSQL sent nothing for ${Math.round(silentMs)} ms, though it was asked; the connection is given up.`,
+          ),
+        );
+      // While paused nothing is read, but the server goes on hearing from us.
+      this.#tell(silentMs > 0);
+    }, everyMs);
+  }
+
+  #tell(replyRequested: boolean): void {
+    this.#wire.sendCopyFromChunk(standbyStatus(this.#acked, replyRequested));
+  }
+}
+
+/** PostgreSQL counts microseconds from the year 2000. */
+const POSTGRES_EPOCH_US = 946_684_800_000_000n;
+
+/** A standby status update: everything up to `lsn` is written, flushed and applied here. */
+const standbyStatus = (lsn: Lsn, replyRequested: boolean): Buffer => {
+  const frame = Buffer.alloc(34);
+  frame[0] = 0x72; // r
+  for (const at of [1, 9, 17]) frame.writeBigUInt64BE(lsn, at);
+  frame.writeBigInt64BE(BigInt(Date.now()) * 1000n - POSTGRES_EPOCH_US, 25);
+  frame[33] = replyRequested ? 1 : 0;
+  return frame;
+};
 
 /** Object not in the right state, undefined object, undefined file: invalidated, dropped, its WAL removed. */
 const SLOT_GONE = new Set(['55000', '42704', '58P01']);

@@ -1,7 +1,7 @@
 import type {OperatorFunction} from 'rxjs';
 import {StreamUndecodable} from '../errors.ts';
 import {transform} from '../flow/transform.ts';
-import type {WalFrames} from '../pg/wal-source.ts';
+import type {WalFrames} from '../pg/gather-frames.ts';
 import {PgoutputDecoder} from './decode.ts';
 import type {WalMessage} from './messages.ts';
 

@@ -1,7 +1,7 @@
 import {type MonoTypeOperatorFunction, Observable} from 'rxjs';
 import type {CatalogState} from '../pg/catalog.ts';
+import type {WalFrames} from '../pg/gather-frames.ts';
 import type {Lsn} from '../pg/lsn.ts';
-import type {WalFrames} from '../pg/wal-source.ts';
 import type {Batch} from '../replication/batch.ts';
 import type {SideWitness} from '../replication/follow-schema.ts';
 import {asideLine, catalogLine} from './aside-lines.ts';

@@ -3,8 +3,8 @@ import {join} from 'node:path';
 import {Subject} from 'rxjs';
 import {z} from 'zod';
 import {ServerRefused} from '../errors.ts';
+import type {WalFrames} from '../pg/gather-frames.ts';
 import {versionOfLsn} from '../pg/lsn.ts';
-import type {WalFrames} from '../pg/wal-source.ts';
 import {attachRecorder, type RecordedServer} from './attach-recorder.ts';
 import {type ConversationCounts, ConversationRecorder} from './conversation/record.ts';
 import {

@@ -1,7 +1,8 @@
 import {join} from 'node:path';
 import {type Observable, Subscription} from 'rxjs';
+import type {WalFrames} from '../pg/gather-frames.ts';
 import type {Lsn} from '../pg/lsn.ts';
-import {type WalControl, type WalFrames, walSource} from '../pg/wal-source.ts';
+import {type WalControl, walSource} from '../pg/wal-source.ts';
 import {WAL_FILE} from './fixture.ts';
 import {LineWriter} from './lines.ts';
 import type {RecordedSnapshot} from './record-snapshot.ts';

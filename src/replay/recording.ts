@@ -1,5 +1,5 @@
+import type {WalFrames} from '../pg/gather-frames.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
-import type {WalFrames} from '../pg/wal-source.ts';
 import {parseLine, readLineGroups} from './lines.ts';
 
 const XLOG_DATA = 0x77; // w

@@ -1,5 +1,5 @@
+import type {WalFrames} from '../pg/gather-frames.ts';
 import type {Lsn} from '../pg/lsn.ts';
-import type {WalFrames} from '../pg/wal-source.ts';
 import type {SideChannel} from '../replication/side-channel.ts';
 import {type Aside, parseAside, type RecordedCatalog} from './aside-lines.ts';
 import {readJsonLines} from './lines.ts';

@@ -1,5 +1,5 @@
-import {expect, test} from 'vitest';
-import {Gathering} from '../../src/pg/gather-frames.ts';
+import {expect, test, vi} from 'vitest';
+import {FrameGate, Gathering} from '../../src/pg/gather-frames.ts';
 
 const data = (tag: string, fill = 0): Buffer =>
   Buffer.concat([Buffer.from('w'), Buffer.alloc(24), Buffer.from(tag), Buffer.alloc(fill)]);
@@ -66,4 +66,38 @@ test('a keepalive waits until it is asked for, and is forgotten once something f
   gathering.add(data('B'));
   gathering.add(keepalive());
   expect(gathering.takeKeepalive(), 'its position would be beyond what was passed on').toEqual([]);
+});
+
+test('what one read of the socket brought goes on together; a keepalive alone waits for what may follow', async () => {
+  vi.useFakeTimers();
+  try {
+    const passed: string[] = [];
+    const gate = new FrameGate(frames => passed.push(tags(frames)));
+    for (const frame of [data('B'), data('U'), data('C'), data('B'), data('C')]) gate.add(frame);
+    await Promise.resolve();
+    gate.add(keepalive());
+    await Promise.resolve();
+    expect(passed).toEqual(['BUCBC']);
+    vi.runAllTimers();
+    expect(passed).toEqual(['BUCBC', 'k']);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('nothing is left of a gate that is closed while it hands frames on', async () => {
+  vi.useFakeTimers();
+  try {
+    let passed = 0;
+    const gate = new FrameGate(() => {
+      passed++;
+      gate.close();
+    });
+    for (const frame of [data('B'), data('C'), keepalive()]) gate.add(frame);
+    await Promise.resolve();
+    expect(passed).toBe(1);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });

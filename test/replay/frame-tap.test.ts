@@ -1,6 +1,6 @@
 import {Subject} from 'rxjs';
 import {expect, test} from 'vitest';
-import type {WalFrames} from '../../src/pg/wal-source.ts';
+import type {WalFrames} from '../../src/pg/gather-frames.ts';
 import {FrameTap} from '../../src/replay/frame-tap.ts';
 import {beginOf, commitOf} from '../../src/replay/recording.ts';
 
