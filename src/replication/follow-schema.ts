@@ -1,14 +1,10 @@
 import {type MonoTypeOperatorFunction, Observable, type Subscriber} from 'rxjs';
-import {z} from 'zod';
 import {SchemaChanged} from '../errors.ts';
 import type {CatalogReader, CatalogState} from '../pg/catalog.ts';
 import type {Lsn} from '../pg/lsn.ts';
-import {liteTableName} from '../pg/published-schema.ts';
-import {publishedSchema, type RawPublishedSchema} from '../pg/read-published-schema.ts';
-import {TransactionSnapshot} from '../pg/transaction-snapshot.ts';
-import type {LogicalMessage, Relation} from '../pgoutput/messages.ts';
-import type {Batch, TransactionItem, TransactionPart} from './batch.ts';
-import {describes, type SchemaTracker} from './schema-tracker.ts';
+import type {Batch, TransactionItem} from './batch.ts';
+import {BatchExplainer, type Transactions, type Unexplained} from './explain-batch.ts';
+import type {SchemaTracker} from './schema-tracker.ts';
 import {type SchemaUpdate, schemaUpdate} from './schema-update.ts';
 import type {SideChannel} from './side-channel.ts';
 
@@ -55,13 +51,11 @@ export const followSchema =
       };
     });
 
-type Transactions = Batch & {kind: 'transactions'};
-/** A batch whose shapes are all known, or the item and transaction before which the catalog must be read. */
-type Explained = {readonly batch: Batch} | {readonly unexplained: TransactionItem; readonly xid: number};
-
+/** Passes batches on in order, and stops before the one that the catalog must explain. */
 class Follower {
   readonly #deps: FollowSchemaDeps;
   readonly #out: Subscriber<Batch>;
+  readonly #explainer: BatchExplainer;
   #queue: Batch[] = [];
   #reading = false;
   /** True within an upstream transaction that came in parts. */
@@ -69,15 +63,11 @@ class Follower {
   /** Commit of the last transaction passed on. */
   #position: Lsn = 0n;
   #completed = false;
-  /** Relations that fit the schema `#fitting`. */
-  #fit = new WeakSet<Relation>();
-  #fitting: unknown = null;
-  /** Transactions with schema messages since the catalog was last read. */
-  #announced: number[] = [];
 
   constructor(deps: FollowSchemaDeps, out: Subscriber<Batch>) {
     this.#deps = deps;
     this.#out = out;
+    this.#explainer = new BatchExplainer(deps.tracker, deps.prefix);
     deps.side.onPush(() => this.#pump());
   }
 
@@ -123,143 +113,52 @@ class Follower {
   }
 
   #explain(batch: Transactions): void {
-    const inserted = new Map<TransactionItem, SchemaUpdate>();
     try {
-      const explained = this.#scan(batch, inserted);
-      if ('batch' in explained) return this.#emit(explained.batch);
-      this.#reading = true;
-      this.#deps.hold();
-      this.#readFor(batch, inserted, explained).then(
-        whole => {
-          this.#reading = false;
-          this.#deps.release();
-          this.#emit(whole);
-          this.#pump();
-        },
-        error => this.#out.error(error),
-      );
+      const read = new Map<TransactionItem, SchemaUpdate>();
+      const explained = this.#explainer.explain(batch, read);
+      if ('batch' in explained) this.#emit(explained.batch);
+      else if (this.#deps.catalog)
+        this.#wait(this.#readFor(this.#deps.catalog, batch, read, explained.unexplained));
+      else
+        throw new SchemaChanged(
+          `The stream brings ${explained.unexplained.what} in a shape that only upstream's catalog could explain.`,
+        );
     } catch (error) {
       this.#out.error(error);
     }
   }
 
+  /** The source stands still until the batch is explained. */
+  #wait(whole: Promise<Batch>): void {
+    this.#reading = true;
+    this.#deps.hold();
+    whole.then(
+      batch => {
+        this.#reading = false;
+        this.#deps.release();
+        this.#emit(batch);
+        this.#pump();
+      },
+      error => this.#out.error(error),
+    );
+  }
+
   /** Reads the catalog as often as the batch needs it: usually once. */
   async #readFor(
+    catalog: CatalogReader,
     batch: Transactions,
-    inserted: Map<TransactionItem, SchemaUpdate>,
-    first: Explained,
+    read: Map<TransactionItem, SchemaUpdate>,
+    first: Unexplained,
   ): Promise<Batch> {
-    let explained = first;
-    while (!('batch' in explained)) {
-      const {unexplained, xid} = explained;
-      const state = await this.#deps.catalog!.read(xid);
-      const transaction = batch.transactions.find(({items}) => items.includes(unexplained))!;
+    for (let unexplained = first; ; ) {
+      const {item, transaction} = unexplained;
+      const state = await catalog.read(transaction.xid);
       this.#deps.witness?.catalog(state, transaction.commitLsn);
-      inserted.set(unexplained, schemaUpdate(state.schema, state.snapshot));
-      this.#announced = [];
-      explained = this.#scan(batch, inserted);
+      read.set(item, schemaUpdate(state.schema, state.snapshot));
+      this.#explainer.catalogRead();
+      const explained = this.#explainer.explain(batch, read);
+      if ('batch' in explained) return explained.batch;
+      unexplained = explained.unexplained;
     }
-    return explained.batch;
-  }
-
-  #scan(batch: Transactions, inserted: ReadonlyMap<TransactionItem, SchemaUpdate>): Explained {
-    const {tracker} = this.#deps;
-    let {schema, seen} = tracker;
-    if (this.#fitting !== schema) {
-      this.#fit = new WeakSet();
-      this.#fitting = schema;
-    }
-    let fit = this.#fit;
-    let last: Relation | null = null;
-    /** A relation that differs from what was read after it is an earlier shape, which the applier knows to map. */
-    const fits = (relation: Relation, xid: number): boolean => {
-      if (relation === last) return true;
-      if (!fit.has(relation) && !describes(schema, relation) && !seen?.sees(xid)) return false;
-      fit.add(relation);
-      last = relation;
-      return true;
-    };
-    const transactions: TransactionPart[] = [];
-    for (const transaction of batch.transactions) {
-      const {xid} = transaction;
-      // Copied from the first item on that does not stay as it is.
-      let items: TransactionItem[] | null = null;
-      const follow = (update: SchemaUpdate, i: number) => {
-        items ??= transaction.items.slice(0, i);
-        items.push(update);
-        schema = update.schema;
-        seen = update.seen ?? seen;
-        fit = new WeakSet();
-        last = null;
-      };
-      for (let i = 0; i < transaction.items.length; i++) {
-        const item = transaction.items[i]!;
-        const update = inserted.size ? inserted.get(item) : undefined;
-        if (update) follow(update, i);
-        switch (item.tag) {
-          case 'message': {
-            items ??= transaction.items.slice(0, i);
-            if (!this.#isOurs(item) || seen?.sees(xid)) continue;
-            const announced = this.#announcement(item, xid, seen);
-            if (!announced) return this.#unexplained(item, xid, 'a schema change');
-            follow(announced, i);
-            this.#announced.push(xid);
-            continue;
-          }
-          case 'insert':
-          case 'update':
-          case 'delete':
-            if (!fits(item.relation, xid))
-              return this.#unexplained(item, xid, `table ${liteTableName(item.relation)}`);
-            break;
-          case 'truncate':
-            for (const relation of item.relations)
-              if (!fits(relation, xid))
-                return this.#unexplained(item, xid, `table ${liteTableName(relation)}`);
-        }
-        items?.push(item);
-      }
-      transactions.push(items ? {...transaction, items} : transaction);
-    }
-    return {batch: {...batch, transactions}};
-  }
-
-  #unexplained(item: TransactionItem, xid: number, what: string): Explained {
-    if (!this.#deps.catalog)
-      throw new SchemaChanged(
-        `The stream brings ${what} in a shape that only upstream's catalog could explain.`,
-      );
-    return {unexplained: item, xid};
-  }
-
-  #isOurs({prefix}: LogicalMessage): boolean {
-    return this.#deps.prefix === null ? prefix.endsWith('/ddl') : prefix === this.#deps.prefix;
-  }
-
-  /** The schema that a trigger's message carries; null if other transactions changed it without this one having seen them. */
-  #announcement(message: LogicalMessage, xid: number, seen: TransactionSnapshot | null): SchemaUpdate | null {
-    const parsed = parseAnnouncement(message.content);
-    if (!parsed) return null;
-    if (seen && parsed.snapshot.isOlderThan(seen)) return null;
-    if (this.#announced.some(other => other !== xid && !parsed.snapshot.sees(other))) return null;
-    return schemaUpdate(publishedSchema(parsed.schema), null, parsed.created);
   }
 }
-
-const announcement = z.object({
-  type: z.enum(['ddlUpdate', 'schemaSnapshot']),
-  version: z.literal(1),
-  schema: z.custom<RawPublishedSchema>(value => typeof value === 'object' && value !== null),
-  snapshot: z.string(),
-  created: z.array(z.number()),
-});
-
-/** null for a message of another version: the catalog tells the same. */
-const parseAnnouncement = (content: Buffer) => {
-  try {
-    const {schema, snapshot, created} = announcement.parse(JSON.parse(content.toString()));
-    return {schema, snapshot: new TransactionSnapshot(snapshot), created: new Set(created)};
-  } catch {
-    return null;
-  }
-};
