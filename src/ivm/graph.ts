@@ -9,7 +9,16 @@ import {byTable, type RowChange} from './changes.ts';
 import {describe} from './describe.ts';
 import {createIndexText, type MissingIndex, missingIndexes} from './missing-index.ts';
 import {NetRows} from './net-rows.ts';
-import {buildNode, emptyDiff, type Node, type NodeDiff, nodesOf, replaceKey, type Touched} from './node.ts';
+import {
+  buildNode,
+  emptyDiff,
+  type Level,
+  type Node,
+  type NodeDiff,
+  nodesOf,
+  replaceKey,
+  type Touched,
+} from './node.ts';
 import {type NodeSql, ROOT_KEY} from './node-rows.ts';
 import {exists} from './operators/exists.ts';
 import {filter} from './operators/filter.ts';
@@ -21,7 +30,7 @@ import {planLines, sorts} from './plan-lines.ts';
 import type {PresentRow, PrimaryKeys, QueryGraph, RowDiff} from './registry.ts';
 import type {Routes} from './routes.ts';
 import type {RowId} from './row-id.ts';
-import type {SharedLevel, SharedLevels} from './shared-levels.ts';
+import type {SharedLevels} from './shared-levels.ts';
 import {readStatistics} from './statistics.ts';
 
 /** The changes of one step that were routed to a graph. */
@@ -258,7 +267,7 @@ export class Graph implements QueryGraph {
   }
 
   /** A step below the root of a joined graph. */
-  #advanceShared(node: Node, level: SharedLevel, shift: DemandShift, snapshot: Snapshot): void {
+  #advanceShared(node: Node, level: Level, shift: DemandShift, snapshot: Snapshot): void {
     const diff = emptyDiff();
     try {
       // What is wrong there may be a row of another graph: read anew, only the graph that would show it fails.

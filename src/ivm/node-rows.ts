@@ -2,13 +2,14 @@ import {ident} from '../pg/identifier.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {Snapshot} from '../replica/snapshots.ts';
 import {type SqliteValue, VERSION_COLUMN} from '../replica/table-spec.ts';
+import type {JsonValue} from '../zql/ast.ts';
 import {type Access, compileWhere, PROBE, probeAccess} from '../zql/compile-condition.ts';
 import {compileAfter, compileOrder, compileStart} from '../zql/compile-order.ts';
 import {type Fragment, join} from '../zql/fragment.ts';
 import {emittedChildren, hasIndexOn, type NodePlan} from '../zql/plan.ts';
 import {inTuples, joinTuples, keyJson, rowJson, tupleJson, tupleList} from '../zql/wire-sql.ts';
 import type {PresentRow} from './registry.ts';
-import type {RowId} from './row-id.ts';
+import {type RowId, rowId} from './row-id.ts';
 
 /** A row present at a node. */
 export interface NodeRow {
@@ -236,4 +237,25 @@ const select = (plan: NodePlan): string => {
       ? `json_array(${plan.order.map(([name]) => `t.${ident(name)}`).join(', ')})`
       : 'NULL';
   return `SELECT ${[rowJson(table, 't'), `COALESCE(t.${ident(VERSION_COLUMN)}, '')`, keyJson(table, key, 't'), own, order, ...children].join(', ')}`;
+};
+
+export const groupByKey = (rows: readonly NodeRow[]): Map<string, NodeRow[]> => {
+  const groups = new Map<string, NodeRow[]>();
+  for (const row of rows) {
+    const group = groups.get(row.key);
+    if (group) group.push(row);
+    else groups.set(row.key, [row]);
+  }
+  return groups;
+};
+
+/** The wire identity of a row from its stored identity tuple: they differ in booleans only. */
+export const rowIdOf = (plan: NodePlan, identity: string): RowId => {
+  const values = JSON.parse(identity) as JsonValue[];
+  const key: Record<string, JsonValue> = {};
+  plan.key.forEach((name, i) => {
+    const isBoolean = plan.table.columns.find(column => column.name === name)?.zqlType === 'boolean';
+    key[name] = isBoolean ? values[i] === 1 : values[i]!;
+  });
+  return rowId(plan.table.name, key);
 };

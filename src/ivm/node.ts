@@ -4,7 +4,6 @@ import {compileSuperset, decisiveColumns, type Predicate} from '../zql/predicate
 import type {RowChange} from './changes.ts';
 import {type NodeRow, NodeSql} from './node-rows.ts';
 import type {RowId} from './row-id.ts';
-import type {SharedLevel} from './shared-levels.ts';
 import {Window} from './window.ts';
 
 /** One level of a query graph with its state. */
@@ -23,11 +22,35 @@ export interface Node {
   /** Present rows by correlation key; empty where a shared level holds them. */
   present: Map<string, Map<RowId, NodeRow>>;
   /** Below the root of a joined graph: who holds the rows, for all graphs with the same child. */
-  level: SharedLevel | null;
+  level: Level | null;
   /** Rows present at the parent by the key they demand here; at the root always one. */
   readonly demand: Map<string, number>;
   /** Of a limited root. */
   readonly window: Window | null;
+}
+
+/** Rows of one key of a node. */
+export type KeyRows = ReadonlyMap<RowId, NodeRow>;
+
+/** Holds the rows of a child below the roots, for all graphs that have the same. */
+export interface Level {
+  readonly plan: NodePlan;
+  /** Places in graphs that hold keys here. */
+  owners: number;
+  /** False where the present step cannot be evaluated: then nobody joins. */
+  isSound(): boolean;
+  /** Rows of a key; undefined if no graph demands it. */
+  rowsOf(key: string): KeyRows | undefined;
+  /** The same as it was before the present step. */
+  rowsBefore(key: string): KeyRows;
+  /** One more graph demands the key; `rows` tells what it holds and is used if it is the first. @returns what it holds. */
+  acquire(key: string, rows: KeyRows): KeyRows;
+  release(key: string): void;
+  /**
+   * What the present step changes, by key: computed for the first graph that asks. @throws what SQLite says of a row; the
+   * level is then left as it was, and no graph can join it. Keys that no touched row has are as they should be even so.
+   */
+  advance(): ReadonlyMap<string, NodeDiff>;
 }
 
 /** Rows of a node that may have come, gone or changed: identity tuple → correlation keys they had or have. */
@@ -46,6 +69,12 @@ export const touch = (touched: Touched, identity: string, key: string | null): v
   let keys = touched.get(identity);
   if (!keys) touched.set(identity, (keys = new Set()));
   if (key !== null) keys.add(key);
+};
+
+export const keysOf = (touched: Touched): Set<string> => {
+  const keys = new Set<string>();
+  for (const some of touched.values()) for (const key of some) keys.add(key);
+  return keys;
 };
 
 /** Builds the nodes of a plan, empty; `reserveOf` tells how many rows a window keeps beyond its limit. @throws QueryError if a condition does not fit its columns. */

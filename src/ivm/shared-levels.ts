@@ -1,18 +1,22 @@
 import type {Snapshot} from '../replica/snapshots.ts';
 import {allNodes, type NodePlan} from '../zql/plan.ts';
 import {byTable, type RowChange} from './changes.ts';
-import {emptyDiff, type Node, type NodeDiff, replaceKey, type Touched} from './node.ts';
-import type {NodeRow} from './node-rows.ts';
+import {
+  emptyDiff,
+  type KeyRows,
+  type Level,
+  type Node,
+  type NodeDiff,
+  replaceKey,
+  type Touched,
+} from './node.ts';
+import {groupByKey} from './node-rows.ts';
 import {exists} from './operators/exists.ts';
 import {filter} from './operators/filter.ts';
 import {inChunks} from './operators/join.ts';
 import {ReadAnew} from './operators/read-anew.ts';
 import {source} from './operators/source.ts';
-import {groupByKey, take} from './operators/take.ts';
-import type {RowId} from './row-id.ts';
-
-/** Rows of one key of a level. */
-export type KeyRows = ReadonlyMap<RowId, NodeRow>;
+import {take} from './operators/take.ts';
 
 /** What changed between the version of all levels and the next. */
 interface Step {
@@ -79,7 +83,7 @@ export class SharedLevels {
     return level;
   }
 
-  leave(level: SharedLevel): void {
+  leave(level: Level): void {
     if (--level.owners > 0) return;
     const text = levelText(level.plan);
     if (this.#levels.get(text) === level) this.#levels.delete(text);
@@ -87,8 +91,7 @@ export class SharedLevels {
 }
 
 /** One level, for all graphs whose child has the same text. */
-export class SharedLevel {
-  /** Places in graphs that hold keys here. */
+export class SharedLevel implements Level {
   owners = 0;
   readonly plan: NodePlan;
   /** Of the level and everything below. */
@@ -110,12 +113,10 @@ export class SharedLevel {
     this.#seen = current(this);
   }
 
-  /** Rows of a key; undefined if no graph demands it. */
   rowsOf(key: string): KeyRows | undefined {
     return this.#node.demand.has(key) ? (this.#node.present.get(key) ?? NOTHING) : undefined;
   }
 
-  /** The same as it was before the present step. */
   rowsBefore(key: string): KeyRows {
     const now = this.#node.present.get(key) ?? NOTHING;
     const diff = this.#changed.get(key);
@@ -127,7 +128,6 @@ export class SharedLevel {
     return before;
   }
 
-  /** One more graph demands the key; `rows` tells what it holds and is used if it is the first. @returns what it holds. */
   acquire(key: string, rows: KeyRows): KeyRows {
     const {demand, present} = this.#node;
     const count = demand.get(key) ?? 0;
@@ -151,10 +151,6 @@ export class SharedLevel {
     this.#changed = new Map();
   }
 
-  /**
-   * What the present step changes, by key: computed for the first graph that asks. @throws what SQLite says of a row; the
-   * level is then left as it was, and no graph can join it. Keys that no touched row has are as they should be even so.
-   */
   advance(): ReadonlyMap<string, NodeDiff> {
     const step = this.#current(this);
     if (step !== this.#seen) {

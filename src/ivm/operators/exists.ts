@@ -36,9 +36,3 @@ export const exists = (
   }
   return added;
 };
-
-export const keysOf = (touched: Touched): Set<string> => {
-  const keys = new Set<string>();
-  for (const some of touched.values()) for (const key of some) keys.add(key);
-  return keys;
-};

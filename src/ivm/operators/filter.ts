@@ -1,9 +1,7 @@
 import type {Snapshot} from '../../replica/snapshots.ts';
-import type {JsonValue} from '../../zql/ast.ts';
-import type {NodePlan} from '../../zql/plan.ts';
 import type {Node, NodeDiff, Touched} from '../node.ts';
-import type {NodeRow} from '../node-rows.ts';
-import {type RowId, rowId} from '../row-id.ts';
+import {type NodeRow, rowIdOf} from '../node-rows.ts';
+import type {RowId} from '../row-id.ts';
 
 /**
  * Filter of an unlimited node: one statement tells which of the touched rows match now; comparing with what is present
@@ -49,15 +47,4 @@ const dropRow = (node: Node, row: NodeRow): void => {
   const rows = node.present.get(row.key);
   rows?.delete(row.row.id);
   if (rows?.size === 0) node.present.delete(row.key);
-};
-
-/** The wire identity of a row from its stored identity tuple: they differ in booleans only. */
-export const rowIdOf = (plan: NodePlan, identity: string): RowId => {
-  const values = JSON.parse(identity) as JsonValue[];
-  const key: Record<string, JsonValue> = {};
-  plan.key.forEach((name, i) => {
-    const isBoolean = plan.table.columns.find(column => column.name === name)?.zqlType === 'boolean';
-    key[name] = isBoolean ? values[i] === 1 : values[i]!;
-  });
-  return rowId(plan.table.name, key);
 };

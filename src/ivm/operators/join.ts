@@ -1,8 +1,6 @@
 import type {Snapshot} from '../../replica/snapshots.ts';
-import {type Node, type NodeDiff, replaceKey} from '../node.ts';
-import type {NodeRow} from '../node-rows.ts';
-import type {SharedLevel} from '../shared-levels.ts';
-import {groupByKey} from './take.ts';
+import {type Level, type Node, type NodeDiff, replaceKey} from '../node.ts';
+import {groupByKey, type NodeRow} from '../node-rows.ts';
 
 /** Keys of a child that gained their first or lost their last present parent. */
 export interface DemandShift {
@@ -44,7 +42,7 @@ export const applyShift = function* (
   shift: DemandShift,
   snapshot: Snapshot,
   diff: NodeDiff,
-  known: SharedLevel | null = null,
+  known: Level | null = null,
 ): Generator<void, void> {
   for (const key of shift.closed) replaceKey(child, key, [], diff);
   const unknown: string[] = [];
@@ -65,7 +63,7 @@ export const applyShift = function* (
 /** The same where a shared level holds the rows, together with what the step changes under keys that stay. */
 export const applySharedShift = (
   child: Node,
-  level: SharedLevel,
+  level: Level,
   shift: DemandShift,
   snapshot: Snapshot,
   diff: NodeDiff,

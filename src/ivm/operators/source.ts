@@ -1,7 +1,6 @@
 import {type RowChange, storedTuple} from '../changes.ts';
 import {type Node, type Touched, touch} from '../node.ts';
-import {ROOT_KEY} from '../node-rows.ts';
-import {rowIdOf} from './filter.ts';
+import {ROOT_KEY, rowIdOf} from '../node-rows.ts';
 import {ReadAnew} from './read-anew.ts';
 
 /**

@@ -1,9 +1,7 @@
 import type {Snapshot} from '../../replica/snapshots.ts';
-import {type Node, type NodeDiff, replaceKey, type Touched} from '../node.ts';
-import {type NodeRow, ROOT_KEY} from '../node-rows.ts';
+import {keysOf, type Node, type NodeDiff, replaceKey, type Touched} from '../node.ts';
+import {groupByKey, ROOT_KEY, rowIdOf} from '../node-rows.ts';
 import type {RowId} from '../row-id.ts';
-import {keysOf} from './exists.ts';
-import {rowIdOf} from './filter.ts';
 
 /**
  * Take: the first rows in order. The root keeps its window up to date from the touched rows, unless they are more than
@@ -44,16 +42,6 @@ const takeRoot = (
     if (wants > 0) window.refill(toEnd(node.sql.ofRoot(snapshot, wants, bound)));
   }
   replaceKey(node, ROOT_KEY, window.first(), diff);
-};
-
-export const groupByKey = (rows: readonly NodeRow[]): Map<string, NodeRow[]> => {
-  const groups = new Map<string, NodeRow[]>();
-  for (const row of rows) {
-    const group = groups.get(row.key);
-    if (group) group.push(row);
-    else groups.set(row.key, [row]);
-  }
-  return groups;
 };
 
 /** Runs what could be interrupted without interruption. */
