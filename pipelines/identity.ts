@@ -1,5 +1,5 @@
 import {concatMap, from, interval, merge, mergeMap, type Observable} from 'rxjs';
-import type {NamedQueries, NamedQuery} from '../src/app-server/named-queries.ts';
+import type {NamedQueries} from '../src/app-server/named-queries.ts';
 import {isAuthFailure} from '../src/auth/auth-failure.ts';
 import {resolveAuth} from '../src/auth/resolve-auth.ts';
 import type {TokenVerifier} from '../src/auth/verify.ts';
@@ -8,6 +8,7 @@ import {type StageBoard, stages} from '../src/flow/stage.ts';
 import type {Log} from '../src/observe/log.ts';
 import type {InitConnection} from '../src/protocol/up.ts';
 import type {ClientGroup} from '../src/sync/client-group.ts';
+import type {NamedQuery} from '../src/sync/transform-queries.ts';
 import type {ClientConnection} from '../src/sync/types.ts';
 
 export interface IdentityDeps {

@@ -9,10 +9,11 @@ import type {Epoch, QueryRegistry} from '../src/ivm/registry.ts';
 import type {Log} from '../src/observe/log.ts';
 import type {Version} from '../src/pg/lsn.ts';
 import type {ProtocolError} from '../src/protocol/error-body.ts';
-import {ClientGroup} from '../src/sync/client-group.ts';
+import {ClientGroup, type GroupHooks, type MakeGroup} from '../src/sync/client-group.ts';
 import type {CommitTimes} from '../src/sync/commit-times.ts';
-import type {GroupDeps, MakeGroup, TransformQueries} from '../src/sync/group-deps.ts';
+import type {GroupDeps} from '../src/sync/group-deps.ts';
 import {handOver} from '../src/sync/hand-over.ts';
+import type {TransformQueries} from '../src/sync/transform-queries.ts';
 import {Views} from '../src/sync/views.ts';
 import {serveGroups} from './client-group.ts';
 
@@ -68,16 +69,18 @@ export const createServing = (deps: ServingDeps): Serving => {
     catchUps: new CatchUpReader(cvrPool, shard, journal),
     transform: deps.transform,
     lingerMs: deps.lingerMs,
-    onWake: group => woken.next(group),
     reached: version => waiting.until(version),
   };
   const saveClocks = (ended: Iterable<ClientGroup>): Promise<void> =>
     store
       .touch(lifeSigns(ended))
       .catch(err => log.warn({err}, 'the lifetime of client groups could not be stored'));
-  const onEnd = (ended: ClientGroup): void => {
-    if (groups.get(ended.id) === ended) groups.delete(ended.id);
-    if (!stopping) void saveClocks([ended]);
+  const hooks: GroupHooks = {
+    onWake: group => woken.next(group),
+    onEnd: ended => {
+      if (groups.get(ended.id) === ended) groups.delete(ended.id);
+      if (!stopping) void saveClocks([ended]);
+    },
   };
   return {
     groups,
@@ -86,7 +89,7 @@ export const createServing = (deps: ServingDeps): Serving => {
     advanced,
     groupOf(id) {
       let group = groups.get(id);
-      if (!group || group.ended) groups.set(id, (group = this.makeGroup(id, groupDeps, onEnd)));
+      if (!group || group.ended) groups.set(id, (group = this.makeGroup(id, groupDeps, hooks)));
       return group;
     },
     deliver(epoch) {

@@ -2,19 +2,12 @@ import {createHash} from 'node:crypto';
 import {LRUCache} from 'lru-cache';
 import type {ErroredQuery} from '../protocol/down.ts';
 import type {ProtocolError} from '../protocol/error-body.ts';
-import type {AST, JsonValue} from '../zql/ast.ts';
+import type {NamedQuery} from '../sync/transform-queries.ts';
+import type {AST} from '../zql/ast.ts';
 import {AppCallFailed, type Caller, callApp} from './call.ts';
 import type {Endpoint} from './endpoint.ts';
 import {checkUser, reportedTransformFailure, transformFailed} from './failures.ts';
 import {type QueryEntry, type QuerySuccess, readQueryResponse} from './query-response.ts';
-
-/** A query by its name, as clients ask for it. */
-export interface NamedQuery {
-  /** The client's id of it. */
-  readonly hash: string;
-  readonly name: string;
-  readonly args: readonly JsonValue[];
-}
 
 export type NamedResult = {readonly ast: AST} | {readonly error: ErroredQuery};
 

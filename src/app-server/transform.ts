@@ -1,10 +1,15 @@
 import type {QueryRecord} from '../cvr/types.ts';
 import type {Log} from '../observe/log.ts';
 import {protocolError} from '../protocol/error-body.ts';
-import type {Transformed, TransformQueries} from '../sync/group-deps.ts';
+import {
+  type NamedQuery,
+  namedQueriesOf,
+  type Transformed,
+  type TransformQueries,
+} from '../sync/transform-queries.ts';
 import type {ClientConnection} from '../sync/types.ts';
 import type {AST} from '../zql/ast.ts';
-import type {NamedQueries, NamedQuery} from './named-queries.ts';
+import type {NamedQueries} from './named-queries.ts';
 
 /** Client queries go one way, named ones are asked for at the app's endpoint. */
 export const transformBoth = (
@@ -28,14 +33,6 @@ export const transformBoth = (
     for (const [hash, result] of await named.transform(asked, connection)) results.set(hash, result);
     return results;
   };
-};
-
-/** Those of the queries that have a name instead of an AST. */
-export const namedQueriesOf = (queries: Iterable<QueryRecord>): NamedQuery[] => {
-  const named: NamedQuery[] = [];
-  for (const {hash, ast, name, args} of queries)
-    if (!ast && name !== null) named.push({hash, name, args: args ?? []});
-  return named;
 };
 
 /** One query for its own sake, as it would be run. @throws ProtocolError */

@@ -137,7 +137,7 @@ class WorkerReplay {
       transform: transformLocally(() => permissions.current()),
       lingerMs: 0,
     });
-    this.#serving.makeGroup = (id, deps, onEnd) => new PacedGroup(id, deps, onEnd);
+    this.#serving.makeGroup = (...made) => new PacedGroup(...made);
     this.conductor = new Conductor({serving: this.#serving, cvrPool, shard, out: this.out});
   }
 

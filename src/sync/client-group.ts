@@ -1,5 +1,3 @@
-import type {NamedQuery} from '../app-server/named-queries.ts';
-import {namedQueriesOf} from '../app-server/transform.ts';
 import type {CatchUp} from '../cvr/catch-up.ts';
 import type {LifeSign} from '../cvr/store.ts';
 import type {Cvr, CvrUpdate} from '../cvr/types.ts';
@@ -24,6 +22,7 @@ import {GroupRows} from './group-rows.ts';
 import {updateOf} from './group-update.ts';
 import type {InspectedGroup} from './inspect-queries.ts';
 import {ensureInternalQueries} from './internal-queries.ts';
+import {type NamedQuery, namedQueriesOf} from './transform-queries.ts';
 import {TtlClock} from './ttl-clock.ts';
 import type {ClientConnection} from './types.ts';
 
@@ -41,6 +40,16 @@ const isLarge = ({frames}: Poke): boolean => frames.reduce((sum, {length}) => su
 
 const NO_CATCH_UPS: CatchUps = new Map();
 
+/** What whoever made a group is told by it. */
+export interface GroupHooks {
+  /** It wants to go through the chain; it does not ask again before it has. */
+  onWake(group: ClientGroup): void;
+  /** Called once, when it has ended, by itself or by a fault: it must not be used any more. */
+  onEnd(group: ClientGroup): void;
+}
+
+export type MakeGroup = (id: string, deps: GroupDeps, hooks: GroupHooks) => ClientGroup;
+
 /**
  * Clients that share one local store. All work runs in cycles, one at a time, each in four steps: `prepare` takes in what
  * was asked and reads what is needed, `fold` computes in one synchronous step what changes at which version, `commit`
@@ -52,7 +61,7 @@ export class ClientGroup {
   /** State version of what clients were told in the last cycle; null if they were told nothing. */
   pokedState: Version | null = null;
   readonly #deps: GroupDeps;
-  readonly #onEnd: (group: ClientGroup) => void;
+  readonly #hooks: GroupHooks;
   readonly #clients = new GroupClients();
   readonly #rows: GroupRows;
   readonly #queries: GroupQueries;
@@ -74,11 +83,10 @@ export class ClientGroup {
   #lingerTimer: NodeJS.Timeout | undefined;
   #expiryTimer: NodeJS.Timeout | undefined;
 
-  /** @param onEnd called once, when the group has ended, by itself or by a fault: it must not be used any more. */
-  constructor(id: string, deps: GroupDeps, onEnd: (group: ClientGroup) => void) {
+  constructor(id: string, deps: GroupDeps, hooks: GroupHooks) {
     this.id = id;
     this.#deps = deps;
-    this.#onEnd = onEnd;
+    this.#hooks = hooks;
     this.#rows = new GroupRows(deps.views, deps.shard, () => this.wake());
     this.#queries = new GroupQueries(deps, this.#rows, this.#clients);
   }
@@ -173,7 +181,7 @@ export class ClientGroup {
     clearTimeout(this.#expiryTimer);
     if (this.#cvr && this.#cycle === 'none' && this.#rows.based && this.#rows.pendingRows === 0)
       this.#rowSets = {version: formatVersion(this.#cvr.version), sets: this.#queries.rowSets()};
-    this.#onEnd(this);
+    this.#hooks.onEnd(this);
     for (const {connection} of [...this.#clients.all()])
       if (error) connection.fail(error);
       else connection.close('client group closed');
@@ -190,7 +198,7 @@ export class ClientGroup {
     if (this.ended) return;
     if (this.#cycle === 'none') {
       this.#cycle = 'running';
-      this.#deps.onWake(this);
+      this.#hooks.onWake(this);
     } else this.#cycle = 'running, then again';
   }
 

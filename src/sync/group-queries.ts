@@ -9,9 +9,10 @@ import {ProtocolError} from '../protocol/error-body.ts';
 import type {AST} from '../zql/ast.ts';
 import {primaryKeysOf} from './client-schema.ts';
 import type {GroupClients} from './group-clients.ts';
-import type {GroupDeps, Transformed} from './group-deps.ts';
+import type {GroupDeps} from './group-deps.ts';
 import type {ConfigChanges} from './group-desires.ts';
 import type {GroupRows} from './group-rows.ts';
+import type {Transformed} from './transform-queries.ts';
 import type {ClientConnection} from './types.ts';
 
 /** Keeps the graphs of a group in step with the queries of its view record. */

@@ -1,4 +1,3 @@
-import type {NamedQuery} from '../app-server/named-queries.ts';
 import {isAdminPassword} from '../auth/admin-password.ts';
 import type {ZeroConfig} from '../config/config.ts';
 import {DaemonError} from '../errors.ts';
@@ -8,6 +7,7 @@ import type {ClientSchema, InspectUp} from '../protocol/up.ts';
 import type {AST} from '../zql/ast.ts';
 import type {AnalyzeOptions, AnalyzeResult} from './analyze-result.ts';
 import {type InspectedGroup, type InspectedQuery, inspectMetrics, inspectQueries} from './inspect-queries.ts';
+import type {NamedQuery} from './transform-queries.ts';
 import type {ClientConnection} from './types.ts';
 
 type AnalyzeUp = Extract<InspectUp, {op: 'analyze-query'}>;

@@ -3,7 +3,7 @@ import type {Permissions} from '../auth/permissions.ts';
 import {transformClientQuery} from '../auth/read-permissions.ts';
 import {remembered} from '../flow/remembered.ts';
 import type {AST} from '../zql/ast.ts';
-import type {Transformed, TransformQueries} from './group-deps.ts';
+import type {Transformed, TransformQueries} from './transform-queries.ts';
 
 const NO_CLAIMS: Claims = {};
 

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type {ErrorBody} from '../../protocol/error-body.ts';
 import type {DeleteClients, InitConnection, UpQueryOp} from '../../protocol/up.ts';
-import type {Transformed} from '../../sync/group-deps.ts';
+import type {Transformed} from '../../sync/transform-queries.ts';
 import type {Auth} from '../../sync/types.ts';
 
 /** A credential without its token. */

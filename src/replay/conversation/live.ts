@@ -3,8 +3,7 @@ import type pg from 'pg';
 import {filter, type Observable, type Subscription, take} from 'rxjs';
 import type {Version} from '../../pg/lsn.ts';
 import {ProtocolError} from '../../protocol/error-body.ts';
-import type {ClientGroup} from '../../sync/client-group.ts';
-import type {MakeGroup} from '../../sync/group-deps.ts';
+import type {ClientGroup, MakeGroup} from '../../sync/client-group.ts';
 import type {ConversationRequest} from '../record-protocol.ts';
 import {RecorderSocket} from '../recorder-socket.ts';
 import type {Begin} from './line.ts';
@@ -45,8 +44,8 @@ export const recordConversation = (
   const made = serving.makeGroup;
   const begin = (version: Version): void => {
     notes.add({op: 'begin', version, ...worker.facts});
-    serving.makeGroup = (id, deps, onEnd) =>
-      new RecordedGroup(id, {...deps, notes, stored: group => storedView(cvrPool, shard, group)}, onEnd);
+    serving.makeGroup = (id, deps, hooks) =>
+      new RecordedGroup(id, {...deps, notes, stored: group => storedView(cvrPool, shard, group)}, hooks);
     following = serving.advanced.subscribe(to => notes.add({op: 'advance', to}));
     if (!reconnect) return;
     for (const group of [...serving.groups.values()]) group.end(comeBack());

@@ -1,7 +1,7 @@
-import {namedQueriesOf} from '../../app-server/transform.ts';
 import {ProtocolError} from '../../protocol/error-body.ts';
-import {ClientGroup} from '../../sync/client-group.ts';
+import {ClientGroup, type GroupHooks} from '../../sync/client-group.ts';
 import type {GroupDeps} from '../../sync/group-deps.ts';
+import {namedQueriesOf} from '../../sync/transform-queries.ts';
 import type {Line} from './line.ts';
 
 /** Longest that a timer can wait: a group of a replay ends when the recorded one did. */
@@ -45,9 +45,9 @@ class Pace {
 export class PacedGroup extends ClientGroup {
   readonly pace: Pace;
 
-  constructor(id: string, deps: GroupDeps, onEnd: (group: ClientGroup) => void) {
+  constructor(id: string, deps: GroupDeps, hooks: GroupHooks) {
     const pace = new Pace();
-    super(id, paced(deps, pace), onEnd);
+    super(id, paced(deps, pace), hooks);
     this.pace = pace;
   }
 

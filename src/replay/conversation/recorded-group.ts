@@ -1,9 +1,9 @@
-import {namedQueriesOf} from '../../app-server/transform.ts';
 import {ProtocolError} from '../../protocol/error-body.ts';
 import type {DeleteClients, InitConnection, UpQueryOp} from '../../protocol/up.ts';
-import {ClientGroup} from '../../sync/client-group.ts';
+import {ClientGroup, type GroupHooks} from '../../sync/client-group.ts';
 import {SLOW_CLIENT_BYTES} from '../../sync/group-clients.ts';
 import type {GroupDeps} from '../../sync/group-deps.ts';
+import {namedQueriesOf} from '../../sync/transform-queries.ts';
 import type {ClientConnection} from '../../sync/types.ts';
 import {type Notes, withoutToken} from './notes.ts';
 
@@ -20,8 +20,8 @@ export class RecordedGroup extends ClientGroup {
   readonly #notes: Notes;
   readonly #connections = new Set<ClientConnection>();
 
-  constructor(id: string, deps: RecordedGroupDeps, onEnd: (group: ClientGroup) => void) {
-    super(id, noting(id, deps), onEnd);
+  constructor(id: string, deps: RecordedGroupDeps, hooks: GroupHooks) {
+    super(id, noting(id, deps), hooks);
     this.#notes = deps.notes;
   }
 
