@@ -1,9 +1,10 @@
 import type {Socket} from 'node:net';
-import {type Observable, share, tap} from 'rxjs';
+import type pg from 'pg';
+import {type Observable, Subscription, share, tap} from 'rxjs';
 import {createEndpoint} from '../src/app-server/endpoint.ts';
 import {NamedQueries} from '../src/app-server/named-queries.ts';
 import {resolveQuery, transformBoth} from '../src/app-server/transform.ts';
-import {NO_PERMISSIONS, PermissionsCache} from '../src/auth/permissions.ts';
+import {NO_PERMISSIONS, type Permissions, PermissionsCache} from '../src/auth/permissions.ts';
 import {createTokenVerifier} from '../src/auth/verify.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import {CVR_PLANS, ensureCvrSchema} from '../src/cvr/schema.ts';
@@ -14,19 +15,18 @@ import type {Log} from '../src/observe/log.ts';
 import {createPool, explainConnection} from '../src/pg/connect.ts';
 import {explainRefusal} from '../src/pg/explain-refusal.ts';
 import {ProtocolError} from '../src/protocol/error-body.ts';
-import type {Up} from '../src/protocol/up.ts';
 import type {ConversationRequest} from '../src/replay/record-protocol.ts';
 import {createAcceptor} from '../src/sync/accept.ts';
 import {analyzeAside} from '../src/sync/analyze-aside.ts';
-import type {ClientGroup} from '../src/sync/client-group.ts';
 import {primaryKeysOf} from '../src/sync/client-schema.ts';
 import {CommitTimes} from '../src/sync/commit-times.ts';
 import {InspectHandler} from '../src/sync/inspect.ts';
 import {transformLocally} from '../src/sync/transform-locally.ts';
-import type {ClientConnection, HandedRequest, MessageHandler, VersionReady} from '../src/sync/types.ts';
+import type {HandedRequest, VersionReady} from '../src/sync/types.ts';
 import {VERSION} from '../src/version.ts';
 import {housekeeping} from './housekeeping.ts';
-import {createIdentity, namedPuts} from './identity.ts';
+import {createIdentity} from './identity.ts';
+import {handleMessages} from './messages.ts';
 import {createMutations} from './mutations.ts';
 import {advanceQueries} from './query.ts';
 import {createServing} from './serving.ts';
@@ -58,38 +58,146 @@ const LINGER_MS = 5000;
 export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker> => {
   const {config, log, board} = deps;
   const shard = shardName(config);
-  const perWorker = (total: number, own: number | undefined) =>
-    own ?? Math.max(1, Math.floor(total / Math.max(1, config.numSyncWorkers)));
-  const cvrPool = createPool(config.cvr.db, {
-    purpose: 'cvr',
-    setUp: CVR_PLANS,
-    max: perWorker(config.cvr.maxConns, config.cvr.maxConnsPerWorker),
-  });
-  const upstreamPool = createPool(config.upstream.db, {
-    purpose: 'mutations',
-    max: perWorker(config.upstream.maxConns, config.upstream.maxConnsPerWorker),
-    pipeline: true,
-  });
+  const pools = openPools(config);
   const times = new CommitTimes();
   const versions = deps.versions.pipe(
     tap(ready => times.note(ready)),
     share(),
   );
+  const running = new Subscription();
   const firstVersion = new Promise<void>((resolve, reject) => {
-    versions.subscribe({next: () => resolve(), error: reject});
+    running.add(versions.subscribe({next: () => resolve(), error: reject}));
   });
-  const cvrReady = ensureCvrSchema(cvrPool, shard).catch(async error => {
+  await Promise.all([firstVersion, prepareViewRecords(pools.cvr, config)]);
+
+  const registry = openRegistry(config, log);
+  const permissions = new PermissionsCache(() => registry.permissionsRow());
+  const params = {schema: shard, appID: config.app.id};
+  const mutations = createMutations({
+    config,
+    log,
+    board,
+    upstream: pools.upstream,
+    permissions: () => permissions.current(),
+    endpoint: createEndpoint(config.mutate, params),
+  });
+  const queryEndpoint = createEndpoint(config.query, params);
+  const named = queryEndpoint && new NamedQueries(queryEndpoint);
+  // An app that answers for its queries and mutations itself needs no permissions.
+  const currentPermissions =
+    named && mutations.custom ? () => permissions.current() : missingTold(permissions, config, log);
+  const serving = createServing({
+    shard,
+    taskID: config.taskID,
+    log,
+    board,
+    times,
+    registry,
+    cvrPool: pools.cvr,
+    transform: transformBoth(transformLocally(currentPermissions), named, log),
+    lingerMs: LINGER_MS,
+  });
+  const verifier = createTokenVerifier(config);
+  const identity = createIdentity({
+    config,
+    log,
+    board,
+    verifier,
+    named,
+    groups: () => serving.groups.values(),
+  });
+  let refusal: ProtocolError | null = null;
+  const handler = handleMessages({
+    serving,
+    identity,
+    mutations,
+    inspector: createInspector(config, log, permissions, named),
+    refusal: () => refusal,
+  });
+
+  const advancing = advanceQueries(versions, registry, serving, board, times).subscribe({
+    error: error => {
+      log.fatal({err: error}, 'the query graphs cannot follow the replica');
+      process.exitCode = 1;
+      process.disconnect?.();
+    },
+  });
+  running.add(
+    housekeeping({
+      config,
+      log,
+      board,
+      store: serving.store,
+      cvr: pools.cvr,
+      purges: deps.workerIndex === 0,
+      live: () => serving.live(),
+    }).subscribe(),
+  );
+  running.add(identity.maintenance.subscribe());
+
+  return {
+    accept: createAcceptor({config, handler, verifier, log}),
+    inspect: () => ({
+      index: deps.workerIndex,
+      version: registry.version,
+      stages: board.snapshot(),
+      graphs: registry.inspectGraphs(),
+      groups: [...serving.groups.values()].map(group => group.inspect()),
+    }),
+    record: async (socket, request) => {
+      // Loaded when first asked for: most servers are never recorded.
+      const {recordConversation} = await import('../src/replay/conversation/live.ts');
+      const {
+        app,
+        shard: {num},
+        enableQueryPlanner: usePlanner,
+      } = config;
+      const facts = {appID: app.id, shardNum: num, usePlanner};
+      recordConversation(socket, {serving, registry, cvrPool: pools.cvr, shard, facts}, request);
+    },
+    refresh: () => registry.refresh(),
+    stop: async (reason, handOverMs = 0) => {
+      refusal = elsewhere('The server is going down.');
+      running.unsubscribe();
+      await serving.stop(elsewhere(reason), handOverMs);
+      advancing.unsubscribe();
+      mutations.stop();
+      await Promise.all([pools.cvr.end(), pools.upstream.end()]);
+      registry.close();
+    },
+  };
+};
+
+const openPools = (config: ZeroConfig): {readonly cvr: pg.Pool; readonly upstream: pg.Pool} => {
+  const perWorker = (total: number, own: number | undefined) =>
+    own ?? Math.max(1, Math.floor(total / Math.max(1, config.numSyncWorkers)));
+  return {
+    cvr: createPool(config.cvr.db, {
+      purpose: 'cvr',
+      setUp: CVR_PLANS,
+      max: perWorker(config.cvr.maxConns, config.cvr.maxConnsPerWorker),
+    }),
+    upstream: createPool(config.upstream.db, {
+      purpose: 'mutations',
+      max: perWorker(config.upstream.maxConns, config.upstream.maxConnsPerWorker),
+      pipeline: true,
+    }),
+  };
+};
+
+const prepareViewRecords = (pool: pg.Pool, config: ZeroConfig): Promise<void> =>
+  ensureCvrSchema(pool, shardName(config)).catch(async error => {
     throw await explainRefusal(
       explainConnection(config.cvr.db, 'view records', error),
       'create the schema of the view records',
-      cvrPool,
+      pool,
       // The replicator may not come to say it, where it is the same role that lacks more than this.
       {replicates: config.cvr.db === config.upstream.db},
     );
   });
-  await Promise.all([firstVersion, cvrReady]);
 
-  const registry: InspectableRegistry = createQueryRegistry({
+const openRegistry = (config: ZeroConfig, log: Log): InspectableRegistry =>
+  createQueryRegistry({
     replicaFile: config.replica.file,
     appID: config.app.id,
     log,
@@ -99,69 +207,29 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     countVisits: config.queryHydrationStats === true,
     lingerRows: LINGER_ROWS,
   });
-  const permissions = new PermissionsCache(() => registry.permissionsRow());
-  const params = {schema: shard, appID: config.app.id};
-  const mutations = createMutations({
-    config,
-    log,
-    board,
-    upstream: upstreamPool,
-    permissions: () => permissions.current(),
-    endpoint: createEndpoint(config.mutate, params),
-  });
-  const queryEndpoint = createEndpoint(config.query, params);
-  const named = queryEndpoint && new NamedQueries(queryEndpoint);
 
-  const serving = createServing({
-    shard,
-    taskID: config.taskID,
-    log,
-    board,
-    times,
-    registry,
-    cvrPool,
-    transform: transformBoth(
-      transformLocally(() => currentPermissions()),
-      named,
-      log,
-    ),
-    lingerMs: LINGER_MS,
-  });
-  const {groups} = serving;
-  const advancing = advanceQueries(versions, registry, serving, board, times).subscribe({
-    error: error => {
-      log.fatal({err: error}, 'the query graphs cannot follow the replica');
-      process.exitCode = 1;
-      process.disconnect?.();
-    },
-  });
-  let stopping = false;
-  const tidying = housekeeping({
-    config,
-    log,
-    board,
-    store: serving.store,
-    cvr: cvrPool,
-    purges: deps.workerIndex === 0,
-    live: () => serving.live(),
-  }).subscribe();
-  let warned = false;
-  const currentPermissions = () => {
+/** The deployed permissions; where there are none, the log says once what that means. */
+const missingTold = (permissions: PermissionsCache, config: ZeroConfig, log: Log): (() => Permissions) => {
+  let told = false;
+  return () => {
     const current = permissions.current();
-    // An app that answers for its queries and mutations itself needs none.
-    if (current === NO_PERMISSIONS && !warned && !(named && mutations.custom)) {
-      warned = true;
+    if (current === NO_PERMISSIONS && !told) {
+      told = true;
       log.warn(
         `no permissions are deployed for app "${config.app.id}": client queries return no rows. Deploy them with zero-deploy-permissions.`,
       );
     }
     return current;
   };
+};
 
-  const verifier = createTokenVerifier(config);
-  const identity = createIdentity({config, log, board, verifier, named, groups: () => groups.values()});
-  const maintaining = identity.maintenance.subscribe();
-  const inspector = new InspectHandler({
+const createInspector = (
+  config: ZeroConfig,
+  log: Log,
+  permissions: PermissionsCache,
+  named: NamedQueries | null,
+): InspectHandler =>
+  new InspectHandler({
     config,
     version: config.serverVersion ?? VERSION,
     log,
@@ -181,84 +249,6 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
         },
       }),
   });
-  const handler: MessageHandler = {
-    connect: async connection => {
-      if (stopping) throw elsewhere('The server is going down.');
-      serving.groupOf(connection.clientGroupID).connect(connection);
-    },
-    message: async (connection, message) => {
-      const group = groups.get(connection.clientGroupID);
-      if (group) await handle(group, connection, message);
-    },
-    disconnected: connection => groups.get(connection.clientGroupID)?.disconnected(connection),
-  };
-  const handle = async (
-    group: ClientGroup,
-    connection: ClientConnection,
-    [type, body]: Up,
-  ): Promise<void> => {
-    switch (type) {
-      case 'initConnection':
-        await identity.admit(group, connection, body);
-        await group.init(connection, body);
-        return mutations.custom?.forget(connection, body.deleted?.clientIDs ?? []);
-      case 'changeDesiredQueries':
-        await identity.prepare(connection, namedPuts(body.desiredQueriesPatch));
-        return group.changeDesired(connection, body.desiredQueriesPatch);
-      case 'deleteClients':
-        await group.deleteClients(connection, body);
-        return mutations.custom?.forget(connection, body.clientIDs ?? []);
-      case 'push':
-        return mutations.push(connection, body);
-      case 'updateAuth':
-        if (await identity.renew(group, connection, body.auth)) await group.updateAuth(connection);
-        return;
-      case 'ackMutationResponses':
-        return mutations.custom?.seen(connection, body);
-      case 'inspect':
-        return inspector.handle(group, connection, body);
-      // The reference ignores these as well (protocol.md §2.6).
-      case 'pull':
-      case 'ping':
-      case 'closeConnection':
-        return;
-    }
-  };
-  const accept = createAcceptor({config, handler, verifier, log});
-
-  return {
-    accept,
-    inspect: () => ({
-      index: deps.workerIndex,
-      version: registry.version,
-      stages: board.snapshot(),
-      graphs: registry.inspectGraphs(),
-      groups: [...groups.values()].map(group => group.inspect()),
-    }),
-    record: async (socket, request) => {
-      // Loaded when first asked for: most servers are never recorded.
-      const {recordConversation} = await import('../src/replay/conversation/live.ts');
-      const {
-        app,
-        shard: {num},
-        enableQueryPlanner: usePlanner,
-      } = config;
-      const facts = {appID: app.id, shardNum: num, usePlanner};
-      recordConversation(socket, {serving, registry, cvrPool, shard, facts}, request);
-    },
-    refresh: () => registry.refresh(),
-    stop: async (reason, handOverMs = 0) => {
-      stopping = true;
-      tidying.unsubscribe();
-      maintaining.unsubscribe();
-      await serving.stop(elsewhere(reason), handOverMs);
-      advancing.unsubscribe();
-      mutations.stop();
-      await Promise.all([cvrPool.end(), upstreamPool.end()]);
-      registry.close();
-    },
-  };
-};
 
 /** Soon, but not at once: whoever spreads the connections should know by then that this server takes none. */
 const elsewhere = (message: string): ProtocolError =>
