@@ -13,6 +13,15 @@ type Phase = 'pre' | 'post';
 
 export type OpKind = 'insert' | 'update' | 'delete';
 
+/** Whether the policies that an operation meets in one phase let it through. */
+export interface RuleCheck {
+  readonly op: CrudOp;
+  readonly kind: OpKind;
+  readonly phase: Phase;
+  readonly permissions: Permissions;
+  readonly claims: Claims;
+}
+
 /** A test of one row: it holds for no row, or for those whose `rule` is true. */
 interface RowTest {
   readonly rule: string;
@@ -59,38 +68,24 @@ export class WritePermissions {
    * True if every policy that the operation meets in this phase lets it through. A row that is not there harms nobody,
    * but one that was inserted must be found: a trigger may have put it elsewhere.
    */
-  async allows(
-    client: Queryable,
-    op: CrudOp,
-    kind: OpKind,
-    phase: Phase,
-    permissions: Permissions,
-    claims: Claims,
-  ): Promise<boolean> {
-    const test = await this.#test(client, op, kind, phase, permissions, claims);
+  async allows(client: Queryable, check: RuleCheck): Promise<boolean> {
+    const test = await this.#test(client, check);
     if (test === 'denied') return false;
     if (!test) return true;
     const {rows} = await client.query<{allowed: boolean}>({
       text: `SELECT (${test.rule}) IS TRUE AS allowed ${test.row}`,
       values: test.values,
     });
-    return rows.every(({allowed}) => allowed) && (kind !== 'insert' || rows.length > 0);
+    return rows.every(({allowed}) => allowed) && (check.kind !== 'insert' || rows.length > 0);
   }
 
   /** The same as a statement that fails (division by zero) where `allows` is false; null if there is nothing to test. */
-  async assertion(
-    client: Queryable,
-    op: CrudOp,
-    kind: OpKind,
-    phase: Phase,
-    permissions: Permissions,
-    claims: Claims,
-  ): Promise<Statement | 'denied' | null> {
-    const test = await this.#test(client, op, kind, phase, permissions, claims);
+  async assertion(client: Queryable, check: RuleCheck): Promise<Statement | 'denied' | null> {
+    const test = await this.#test(client, check);
     if (test === 'denied' || !test) return test;
     const {rule, row, values} = test;
     const text =
-      kind === 'insert'
+      check.kind === 'insert'
         ? `SELECT 1 / count(*) ${row} AND (${rule}) IS TRUE`
         : `SELECT 1 / (CASE WHEN (${rule}) IS TRUE THEN 1 ELSE 0 END) ${row}`;
     return {text, values};
@@ -98,11 +93,7 @@ export class WritePermissions {
 
   async #test(
     client: Queryable,
-    op: CrudOp,
-    kind: OpKind,
-    phase: Phase,
-    permissions: Permissions,
-    claims: Claims,
+    {op, kind, phase, permissions, claims}: RuleCheck,
   ): Promise<RowTest | 'denied' | null> {
     const rules = permissions.tables[op.tableName];
     // Without a rule there is nothing to wait for: a forbidden table is not even looked at.
@@ -133,11 +124,7 @@ export class WritePermissions {
   }
 }
 
-const policyOf = (
-  asset: Asset | undefined,
-  kind: 'insert' | 'update' | 'delete',
-  phase: Phase,
-): Policy | undefined =>
+const policyOf = (asset: Asset | undefined, kind: OpKind, phase: Phase): Policy | undefined =>
   kind === 'update'
     ? phase === 'pre'
       ? asset?.update?.preMutation

@@ -180,7 +180,8 @@ export class MutationExecutor {
     for (const op of ops) {
       const kind = await this.#rules.kindOf(client, op, permissions);
       kinds.push(kind);
-      if (!(await this.#rules.allows(client, op, kind, 'pre', permissions, claims))) return {kind: 'denied'};
+      if (!(await this.#rules.allows(client, {op, kind, phase: 'pre', permissions, claims})))
+        return {kind: 'denied'};
     }
     const touched = new Set<string>();
     for (const [i, op] of ops.entries()) {
@@ -188,7 +189,7 @@ export class MutationExecutor {
       if (touched.has(row)) {
         // An earlier operation may have made the row: only now there is something to judge.
         const kind = (kinds[i] = await this.#rules.kindOf(client, op, permissions));
-        if (!(await this.#rules.allows(client, op, kind, 'pre', permissions, claims)))
+        if (!(await this.#rules.allows(client, {op, kind, phase: 'pre', permissions, claims})))
           return {kind: 'denied'};
       }
       touched.add(row);
@@ -196,7 +197,7 @@ export class MutationExecutor {
       if (statement) await client.query({text: statement.text, values: [...statement.values]});
     }
     for (const [i, op] of ops.entries())
-      if (!(await this.#rules.allows(client, op, kinds[i]!, 'post', permissions, claims)))
+      if (!(await this.#rules.allows(client, {op, kind: kinds[i]!, phase: 'post', permissions, claims})))
         return {kind: 'denied'};
     return {kind: 'applied'};
   }

@@ -41,7 +41,7 @@ export const planStatements = async (
         ['pre', before],
         ['post', after],
       ] as const) {
-        const test = await rules.assertion(client, op, op.op, phase, permissions, claims);
+        const test = await rules.assertion(client, {op, kind: op.op, phase, permissions, claims});
         if (test === 'denied') return null;
         if (test) list.push(test);
       }

@@ -76,7 +76,7 @@ const holds = ({left, op, right}: SimpleCondition, row: Row): boolean => {
 const judge = async (condition: Condition, id: number): Promise<boolean> => {
   const permissions: Permissions = {tables: {v: {row: {delete: [['allow', condition]]}}}};
   const op: CrudOp = {op: 'delete', tableName: 'v', primaryKey: ['id'], value: {id}};
-  return rules.allows(db.pool, op, 'delete', 'pre', permissions, {});
+  return rules.allows(db.pool, {op, kind: 'delete', phase: 'pre', permissions, claims: {}});
 };
 const rules = new WritePermissions(new UpstreamTables());
 
