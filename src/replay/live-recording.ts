@@ -1,4 +1,5 @@
 import type {Socket} from 'node:net';
+import {setTimeout} from 'node:timers/promises';
 import type {Database} from 'better-sqlite3';
 import {VERSION_ZERO, versionOfLsn} from '../pg/lsn.ts';
 import {openReader} from '../replica/open.ts';
@@ -35,9 +36,7 @@ export const recordLive = (socket: Socket, tap: FrameTap, replicaFile: string, w
       };
       void sendSnapshot(recorder, replicaFile, {atLeast, workers, onPinned}).catch((error: Error) =>
         recorder.end(
-          ['AbortError', 'TimeoutError'].includes(error.name)
-            ? TOO_SLOW
-            : `the replica cannot be read (${error.message})`,
+          error.name === 'AbortError' ? TOO_SLOW : `the replica cannot be read (${error.message})`,
         ),
       );
     },
@@ -66,8 +65,10 @@ const sendSnapshot = async (
     onPinned,
   }: {readonly atLeast: string; readonly workers: number; readonly onPinned: () => void},
 ): Promise<void> => {
-  const db = await pinned(file, atLeast, onPinned);
+  const db = openReader(file);
   try {
+    await pin(db, atLeast, recorder.gone);
+    onPinned();
     const {replicaVersion, stateVersion, publications} = readReplicaState(db);
     const told = {format: FIXTURE_FORMAT, replicaVersion, stateVersion, publications, workers};
     recorder.write(`${JSON.stringify({recording: told})}\n`);
@@ -92,17 +93,13 @@ const sendSnapshot = async (
   }
 };
 
-/** A snapshot of the replica that holds everything up to `atLeast`, which is being applied. */
-const pinned = async (file: string, atLeast: string, onPinned: () => void): Promise<Database> => {
-  const db = openReader(file);
+/** Begins a snapshot that holds everything up to `atLeast`, which is being applied, or never will be if the chain has ended. */
+const pin = async (db: Database, atLeast: string, gone: AbortSignal): Promise<void> => {
   for (;;) {
     db.exec('BEGIN');
     const version = db.prepare('SELECT stateVersion FROM "_zero.replicationState"').pluck().get() as string;
-    if (version >= atLeast) {
-      onPinned();
-      return db;
-    }
+    if (version >= atLeast) return;
     db.exec('COMMIT');
-    await new Promise(resolve => setTimeout(resolve, 10));
+    await setTimeout(10, undefined, {signal: gone});
   }
 };

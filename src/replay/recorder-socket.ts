@@ -1,3 +1,4 @@
+import {once} from 'node:events';
 import type {Socket} from 'node:net';
 import {RECORD_PROTOCOL} from './record-protocol.ts';
 
@@ -39,10 +40,8 @@ export class RecorderSocket {
 
   /** Resolves when there is room again. @throws AbortError when the recording ended, or after `patienceMs`. */
   async drained(patienceMs: number): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      const signal = AbortSignal.any([this.gone, AbortSignal.timeout(patienceMs)]);
-      signal.addEventListener('abort', () => reject(signal.reason), {once: true});
-      this.#socket.once('drain', resolve);
+    await once(this.#socket, 'drain', {
+      signal: AbortSignal.any([this.gone, AbortSignal.timeout(patienceMs)]),
     });
   }
 

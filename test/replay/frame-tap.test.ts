@@ -3,15 +3,7 @@ import {expect, test} from 'vitest';
 import type {WalFrames} from '../../src/pg/gather-frames.ts';
 import {FrameTap} from '../../src/replay/frame-tap.ts';
 import {beginOf, commitOf} from '../../src/replay/recording.ts';
-
-/** A frame of XLogData with a pgoutput message that says no more than where its transaction commits. */
-const frame = (tag: 'B' | 'C' | 'I', commit = 0n): Buffer => {
-  const bytes = Buffer.alloc(25 + 25);
-  bytes[0] = 0x77;
-  bytes.write(tag, 25);
-  bytes.writeBigUInt64BE(commit, tag === 'C' ? 27 : 26);
-  return bytes;
-};
+import {frame} from '../helpers/frames.ts';
 
 const told = (frames: WalFrames): string =>
   frames
