@@ -14,6 +14,8 @@ import type {Log} from '../src/observe/log.ts';
 import {createPool} from '../src/pg/connect.ts';
 import type {Version} from '../src/pg/lsn.ts';
 import type {FrameTap} from '../src/replay/frame-tap.ts';
+import type {FileLock} from '../src/replica/file-lock.ts';
+import {lockReplica} from '../src/replica/lock-replica.ts';
 import type {ReplicatorEvent} from '../src/replication/events.ts';
 import {requestUrl} from '../src/sync/handshake.ts';
 import {serveChanges} from './change-stream.ts';
@@ -44,12 +46,19 @@ export interface Replicating {
 
 /**
  * What keeps a node's replica, by its role: the replicator, with the port at which other nodes get changes and the replica;
- * or the view-syncer's follower. @throws ChangeStreamerPortTaken.
+ * or the view-syncer's follower. @throws ChangeStreamerPortTaken, ReplicaInUse.
  */
 export const startReplicating = async (deps: ReplicatingDeps): Promise<Replicating> => {
-  const {config, log, board, onEvent, onError} = deps;
-  if (roleOf(config) === 'view-syncer') return startFollowing(deps);
+  const lock = await lockReplica(deps.config.replica.file);
+  const start = roleOf(deps.config) === 'view-syncer' ? startFollowing : startOwning;
+  return start(deps, lock).catch(error => {
+    lock.release();
+    throw error;
+  });
+};
 
+const startOwning = async (deps: ReplicatingDeps, lock: FileLock): Promise<Replicating> => {
+  const {config, log, board, onEvent, onError} = deps;
   const hub = new ChangeHub();
   const readers = createPool(config.change.db, {purpose: 'change-stream', max: READERS});
   const replica = shareReplica(deps, hub);
@@ -90,6 +99,7 @@ export const startReplicating = async (deps: ReplicatingDeps): Promise<Replicati
     server?.close();
     replica.close();
     void readers.end();
+    lock.release();
   });
 };
 
@@ -106,7 +116,7 @@ const running = (replicator: Replicator, nodePort: number | null, stop: () => vo
  * A view-syncer. With a secret it hands out its replica as well, so that a replication-manager that has lost its own gets it
  * back from here; without one everybody who reaches this node would.
  */
-const startFollowing = async (deps: ReplicatingDeps): Promise<Replicating> => {
+const startFollowing = async (deps: ReplicatingDeps, lock: FileLock): Promise<Replicating> => {
   const {config, log, board, onEvent, onError} = deps;
   const hub = new ChangeHub();
   const replica = shareReplica(deps, hub);
@@ -136,6 +146,7 @@ const startFollowing = async (deps: ReplicatingDeps): Promise<Replicating> => {
     subscription.unsubscribe();
     server?.close();
     replica.close();
+    lock.release();
   });
 };
 

@@ -135,6 +135,12 @@ export class SlotBusy extends DaemonError {
   readonly recovery = 'resume' satisfies Recovery;
 }
 
+/** R016 — Another server that runs keeps its replica in the same file, and would find it rebuilt. Give each a file of its own with `ZERO_REPLICA_FILE`. */
+export class ReplicaInUse extends DaemonError {
+  readonly code = 'R016';
+  readonly recovery = 'stop' satisfies Recovery;
+}
+
 /** R020 — Another node cannot hand out its replica now: it does not answer, is starting, or its disk has no room for a copy. The node that asks waits and tries again; the message says what for. Check `ZERO_CHANGE_STREAMER_URI` and that the other node runs. */
 export class SnapshotUnavailable extends DaemonError {
   readonly code = 'R020';

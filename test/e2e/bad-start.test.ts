@@ -1,5 +1,6 @@
 import {createServer} from 'node:net';
 import {expect, test} from 'vitest';
+import {openReader} from '../../src/replica/open.ts';
 import {type DaemonOptions, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase} from '../helpers/postgres.ts';
 import {freePort, startPostgres} from '../helpers/postgres-server.ts';
@@ -78,6 +79,26 @@ test('a role that lacks privileges is told all of them', async () => {
   } finally {
     await db.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
   }
+});
+
+test('a replica file that another server has is left alone', async () => {
+  await using db = await createDatabase('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+  await using first = await startDaemon({upstream: db.url, appID: db.appID});
+  const {code, output} = await failed({
+    upstream: db.url,
+    appID: `${db.appID}_other`,
+    env: {ZERO_REPLICA_FILE: first.replicaFile},
+  });
+  expect(code).toBe(13);
+  expect(output).toContain(`Another server that runs keeps its replica in ${first.replicaFile}`);
+  const replica = openReader(first.replicaFile);
+  expect(replica.prepare('SELECT id FROM t').pluck().all()).toEqual([1]);
+  replica.close();
+  expect((await fetch(`${first.url}/keepalive`)).status).toBe(200);
+  expect(
+    (await db.query('SELECT slot_name FROM pg_replication_slots WHERE database = current_database()'))
+      .rowCount,
+  ).toBe(1);
 });
 
 test('a port in use is said to be', async () => {
