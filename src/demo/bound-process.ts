@@ -10,6 +10,18 @@ const SCRIPT = `exec 3<&0 </dev/null
 exec 3<&-
 exec "$@"`;
 
+const running = new Set<ChildProcess>();
+
+/** Interrupts all that was started, and waits for its end. */
+export const endBound = async (): Promise<void> => {
+  await Promise.all(
+    [...running].map(child => {
+      child.kill('SIGINT');
+      return new Promise(resolve => child.once('exit', resolve));
+    }),
+  );
+};
+
 /** Starts a program that ends with us, as `identity`, with both outputs going to `output`. */
 export const spawnBound = (
   [program = '', ...args]: readonly string[],
@@ -26,7 +38,12 @@ export const spawnBound = (
     env,
   });
   child.stdin?.on('error', () => {});
-  child.once('exit', () => child.stdin?.destroy());
+  running.add(child);
+  child.once('error', () => running.delete(child));
+  child.once('exit', () => {
+    running.delete(child);
+    child.stdin?.destroy();
+  });
   return child;
 };
 

@@ -45,6 +45,12 @@ export const writeCluster = async (data: string, cluster: Cluster): Promise<void
   await rename(`${file}.new`, file);
 };
 
+/** The line of initdb's report that says what went wrong, with the hint below it; all of it if there is none. */
+const faultIn = (report: string): string => {
+  const [, fault, hint] = /(?:FATAL|PANIC|error): +(.*)(?:\n.*HINT: +(.*))?/.exec(report) ?? [];
+  return fault === undefined ? report : [fault, hint].filter(Boolean).join('. ');
+};
+
 /** Makes the data beside its place and renames it when complete: half a folder never stands there. @throws DevelopmentImpossible */
 export const initCluster = async (folder: DevFolder, programs: PostgresPrograms): Promise<Cluster> => {
   const {identity} = folder;
@@ -68,8 +74,9 @@ export const initCluster = async (folder: DevFolder, programs: PostgresPrograms)
       identity,
     );
   } catch (cause) {
+    await rm(unfinished, {recursive: true, force: true});
     throw new DevelopmentImpossible(
-      `PostgreSQL's data could not be made in ${folder.data}: ${(cause as Error).message}`,
+      `PostgreSQL's data could not be made in ${folder.data}: ${faultIn((cause as Error).message)}`,
       {cause},
     );
   } finally {

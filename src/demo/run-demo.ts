@@ -7,10 +7,11 @@ import {VERSION} from '../version.ts';
 import {daemonConfig} from './daemon-config.ts';
 import {ownerUrl, superuserUrl} from './database.ts';
 import {DEMO_EXAMPLE} from './demo-schema.ts';
-import {type DevFolder, emptyDevFolder, openDevFolder} from './dev-folder.ts';
+import {type DevFolder, emptyDevFolder, openDevFolder, removeUnfinished} from './dev-folder.ts';
 import type {DevOptions} from './dev-options.ts';
 import {lockFolder} from './folder-lock.ts';
 import {isFree} from './free-port.ts';
+import {type Interruption, watchSignals} from './interruption.ts';
 import {isLocalOrigin} from './local-origin.ts';
 import {pageServer} from './page-server.ts';
 import {prepareDatabase} from './prepare-database.ts';
@@ -41,9 +42,20 @@ export const runDemo = async (options: DevOptions = {daemonArgs: []}): Promise<n
   say.line();
   const folder = await openDevFolder(process.cwd());
   const lock = lockFolder(folder.path);
+  const interruption = watchSignals();
   try {
-    return await runInFolder(folder, file, options, say);
+    return await Promise.race([runInFolder(folder, file, options, say, interruption), interruption.ended]);
+  } catch (error) {
+    // Of programs that were interrupted.
+    if (interruption.happened) return await interruption.ended;
+    throw error;
   } finally {
+    interruption.release();
+    if (interruption.happened) {
+      await removeUnfinished(folder);
+      say.line();
+      say.line(say.dim('Stopped before it was ready; nothing runs any more.'));
+    }
     lock.release();
   }
 };
@@ -53,6 +65,7 @@ const runInFolder = async (
   file: SqlFile | null,
   options: DevOptions,
   say: Say,
+  interruption: Interruption,
 ): Promise<number> => {
   const ended = await endStaleServer(folder.data);
   if (ended) say.line(`! A PostgreSQL left by an earlier run (process ${ended}) was ended.`);
@@ -62,7 +75,7 @@ const runInFolder = async (
   }
   const postgres = await preparePostgres(folder, say, options.postgresPort);
   try {
-    return await serve(folder, postgres, file, options, say);
+    return await serve(folder, postgres, file, options, say, interruption);
   } finally {
     await postgres.server.stop();
     say.line();
@@ -76,6 +89,7 @@ const serve = async (
   file: SqlFile | null,
   options: DevOptions,
   say: Say,
+  interruption: Interruption,
 ): Promise<number> => {
   const {server, password} = postgres;
   const {config, warnings} = daemonConfig(options.daemonArgs, process.env, {
@@ -87,6 +101,7 @@ const serve = async (
   const demo = filled.origin.from === 'demo';
   const connectionString = ownerUrl(server.port);
   const psql = createPool(connectionString, {purpose: 'demo-page', max: 1});
+  interruption.release();
   return runDaemon({
     config,
     version: VERSION,

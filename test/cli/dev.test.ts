@@ -1,6 +1,7 @@
-import {existsSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {execFileSync} from 'node:child_process';
+import {existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync} from 'node:fs';
 import {createServer, type Server} from 'node:net';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import pg from 'pg';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {WebSocket} from 'ws';
@@ -9,6 +10,7 @@ import {preparePostgres} from '../../src/demo/prepare-postgres.ts';
 import {createSay} from '../../src/demo/say.ts';
 import {type DevMode, startDevMode, temporaryFolder} from '../helpers/dev-mode.ts';
 import {freePort} from '../helpers/postgres-server.ts';
+import {smallDisk} from '../helpers/small-disk.ts';
 import {until} from '../helpers/until.ts';
 
 const SCHEMA = `
@@ -235,6 +237,39 @@ describe('a folder of development mode', {timeout: 180_000}, () => {
     expect(await dev!.exited).toBe(1);
     expect(dev!.output()).toContain('PostgreSQL ended by itself');
   });
+});
+
+test('Ctrl-C while PostgreSQL is being made leaves nothing of it', {timeout: 60_000}, async () => {
+  await using folder = await temporaryFolder();
+  const zero = join(folder.path, '.zero');
+  const dev = await startDevMode({cwd: folder.path, waitUntilReady: false});
+  const unfinished = () => {
+    if (!existsSync(zero)) return [];
+    const places = readdirSync(zero);
+    // As root in a private folder, data is elsewhere and linked to.
+    const linked = places.includes('pg') ? readdirSync(dirname(readlinkSync(join(zero, 'pg')))) : [];
+    return [...places, ...linked].filter(name => name.startsWith('pg.'));
+  };
+  await until(() => unfinished().some(name => name.startsWith('pg.new')), 'initdb is at it');
+  expect(await dev.stop('SIGINT')).toBe(130);
+  expect(dev.output()).toMatch(/Stopped before it was ready; nothing runs any more\.\n$/);
+  expect(unfinished()).toEqual([]);
+});
+
+test('a disk without room for PostgreSQL is told in a line', {timeout: 60_000}, async context => {
+  const disk = await smallDisk(20);
+  if (!disk) return context.skip();
+  try {
+    const dev = await startDevMode({cwd: disk, waitUntilReady: false});
+    expect(await dev.exited).toBe(1);
+    expect(dev.output()).toMatch(
+      /cannot start:\n {2}PostgreSQL's data could not be made in .*: could not .*\. Check free disk space\.\n$/,
+    );
+    expect(readdirSync(join(disk, '.zero')).sort()).toEqual(['.gitignore', 'lock.db']);
+  } finally {
+    execFileSync('umount', [disk]);
+    rmSync(disk, {recursive: true});
+  }
 });
 
 const readFacts = async ({port}: DevMode) =>
