@@ -22,6 +22,16 @@ interface RunFlags {
   readonly postgres?: string;
 }
 
+const EXAMPLES = `
+Examples
+  fixture-replay                                   replay every recording below fixtures/
+  fixture-replay --step fixtures/wal/my-case       one of them, transaction by transaction
+  fixture-replay --bless fixtures/wal/my-case      accept what comes out as what is expected
+  fixture-replay record --server http://localhost:4848 --redact --seconds 60 --out fixtures/wal/my-case
+  fixture-replay record --upstream postgres://user:password@host/db --publication my_tables --out fixtures/wal/my-case
+
+It ends with 0 when all is as expected, 1 when a fixture differs, 2 when it cannot be read or recorded.`;
+
 /**
  * `fixture-replay`: replays recorded fixtures and compares the result with what they expect.
  * @returns the exit code: 0 as expected, 1 a fixture differs, 2 wrong usage or a fixture that cannot be read.
@@ -32,6 +42,7 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
   const program = new Command('fixture-replay')
     .description('Replays recorded fixtures through the stages of the server, without PostgreSQL.')
     .configureOutput({writeOut: text => io.stdout.write(text), writeErr: text => io.stderr.write(text)})
+    .addHelpText('afterAll', EXAMPLES)
     .showHelpAfterError('--help tells more.')
     .exitOverride();
   program
@@ -95,7 +106,7 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
   program
     .command('redact')
     .description('copy a recording with every string replaced, keeping which are equal and their order')
-    .argument('<fixture>')
+    .argument('<fixture>', 'folder of the recording')
     .argument('<folder>', 'where to write the copy')
     .action(async (from: string, to: string) => {
       code = await redactRecording(from, to, io.stdout);

@@ -10,6 +10,7 @@ import {commandOf} from './commands.ts';
 
 const main = async (argv: readonly string[]): Promise<number> => {
   const [first, ...rest] = argv;
+  if (first === 'help' && rest.length > 0) return main([...rest, '--help']);
   if (first === 'help' || (first?.startsWith('-') && (argv.includes('--help') || argv.includes('-h')))) {
     process.stdout.write(helpText(process.stdout.columns ?? 100, {color: Boolean(process.stdout.isTTY)}));
     return 0;

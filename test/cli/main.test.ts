@@ -47,6 +47,25 @@ test('dev --help teaches development mode', () => {
 });
 
 test.each([
+  [
+    ['fixture-replay', '--help'],
+    ['run', 'record', 'redact', 'fixture-replay --step', 'ends with 0'],
+  ],
+  [
+    ['fixture-replay', 'record', '--help'],
+    ['--server', '--seconds', 'fixture-replay record --server'],
+  ],
+  [
+    ['help', 'inspect-pipeline'],
+    ['--watch', '--html <file>', 'Examples'],
+  ],
+])('%j teaches the command', (args, texts) => {
+  const {status, stdout} = zerostream(...args);
+  expect(status).toBe(0);
+  for (const text of texts) expect(stdout).toContain(text);
+});
+
+test.each([
   [['dve'], 'unknown command "dve"; did you mean dev? there are dev, inspect-pipeline, fixture-replay'],
   [['inspect-pipline'], 'did you mean inspect-pipeline?'],
   [['postgres://user:hunter2@host/db'], 'zerostream --upstream-db postgres://…'],
