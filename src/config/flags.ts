@@ -31,7 +31,7 @@ export const readFlags = (argv: readonly string[]): Source => {
       problems.push(`${entry.flag}: needs a value${DASH_HINT}`);
     else given.set(entry.env, {entry, texts, name: entry.flag});
   }
-  return {given, problems, warnings: []};
+  return {given, problems, warnings: [], notices: []};
 };
 
 const STRAY = 'an argument belongs to no option; options begin with two dashes, as in --port 4848';

@@ -14,7 +14,12 @@ export interface Source {
   readonly given: ReadonlyMap<string, Given>;
   readonly problems: readonly string[];
   readonly warnings: readonly string[];
+  readonly notices: readonly string[];
 }
 
 /** `ZERO_PORT (--port)` */
 export const bothNames = ({env, flag}: Pick<OptionEntry, 'env' | 'flag'>): string => `${env} (${flag})`;
+
+/** Says that a setting is accepted for the sake of existing deployments. */
+export const nothingToDo = (name: string, why: string): string =>
+  `${name}: accepted, but has nothing to do here: ${why}`;

@@ -3,7 +3,7 @@ import type {ZeroConfig} from './config.ts';
 import {doubtsOf} from './doubts.ts';
 import {readEnvironment} from './environment.ts';
 import {readFlags} from './flags.ts';
-import {bothNames, type Given} from './given.ts';
+import {bothNames, type Given, nothingToDo} from './given.ts';
 import {normalizeConfig} from './normalize-config.ts';
 import {optionEntries, withDefaults} from './option-table.ts';
 import {validateConfig} from './validate-config.ts';
@@ -45,7 +45,10 @@ export const parseConfig = (argv: readonly string[], env: NodeJS.ProcessEnv): Pa
   return {
     config,
     warnings: [...environment.warnings, ...settings.flatMap(deprecation), ...doubtsOf(options)],
-    notices: settings.flatMap(setting => notice(setting, values.get(setting.entry.env))),
+    notices: [
+      ...settings.flatMap(setting => notice(setting, values.get(setting.entry.env))),
+      ...environment.notices,
+    ],
   };
 };
 
@@ -72,6 +75,6 @@ const deprecation = ({entry, name}: Given): readonly string[] =>
 const notice = ({entry: {option}, name}: Given, value: unknown): readonly string[] => {
   if (JSON.stringify(value) === JSON.stringify(option.default)) return [];
   if (option.later) return [`${name}: accepted, but not built yet; until then ${option.later}`];
-  if (option.inert) return [`${name}: accepted, but has nothing to do here: ${option.inert}`];
+  if (option.inert) return [nothingToDo(name, option.inert)];
   return [];
 };

@@ -66,6 +66,8 @@ const settings = (url: string, purpose: string): pg.ClientConfig => ({
   connectionString: url,
   application_name: `zerostream-${purpose}`,
   keepAlive: true,
+  // The system's own delay is two hours, in which nobody would notice that a network has forgotten the connection.
+  keepAliveInitialDelayMillis: 30_000,
   connectionTimeoutMillis: 15_000,
 });
 

@@ -206,6 +206,11 @@ describe('notices and deprecations', () => {
     expect(notices).toEqual([
       expect.stringMatching(/^ZERO_LITESTREAM_RESTORE_PARALLELISM: accepted, but has/),
     ]);
+    const socket = parseConfig([], {...base, ZERO_PG_SOCKET_INACTIVITY_TIMEOUT: '1000'});
+    expect(socket.warnings).toEqual([]);
+    expect(socket.notices).toEqual([
+      expect.stringMatching(/^ZERO_PG_SOCKET_INACTIVITY_TIMEOUT: accepted, but has nothing to do here/),
+    ]);
   });
 
   test('saying the default needs no line', () => {

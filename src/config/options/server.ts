@@ -107,11 +107,11 @@ export const serverOptions = {
   }),
   cloudEvent: {
     sinkEnv: text({
-      later: 'events go to the log only',
+      later: 'no events are sent',
       about: 'Name of the environment variable that holds the address of a CloudEvents sink.',
     }),
     extensionOverridesEnv: text({
-      later: 'events go to the log only',
+      later: 'no events are sent',
       about:
         'Name of the environment variable that holds extension attributes for every event, as {"extensions": {…}}.',
     }),
