@@ -75,6 +75,8 @@ export const supervise = ({
       log[delayMs > 5000 ? 'error' : 'warn']({code}, `${message} Trying again in ${delayMs} ms.`);
       return concat(pause(), defer(supervised));
     }
+    if (recovery === 'resync')
+      log.error('The replica would have to be rebuilt, which ZERO_AUTO_RESET forbids: the server stops.');
     status.state = 'stopped';
     return throwError(() => error);
   };
