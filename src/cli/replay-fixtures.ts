@@ -8,7 +8,7 @@ import {replayWalCase, type WalCaseOptions} from './replay-wal-case.ts';
 
 export interface ReplayOptions extends WalCaseOptions {
   readonly diff: boolean;
-  /** Where sessions may have a database for their view records; without it they are left out. */
+  /** Where conversations may have a database for their view records; without it they are left out. */
   readonly postgres?: string | undefined;
 }
 
@@ -21,18 +21,11 @@ export const replayFixtures = async (
   const dirs = findFixtures(paths);
   if (options.keep && dirs.length > 1)
     throw new FixtureUnusable(`--keep is for one fixture; ${dirs.length} are named.`);
-  const counts = {same: 0, blessed: 0, different: 0, unusable: 0, skipped: 0};
+  const counts = {same: 0, blessed: 0, different: 0, unusable: 0};
   for (const dir of dirs)
     try {
       const fixture = readFixture(dir);
       const outcome = await replayCase(fixture, options);
-      if (!outcome) {
-        counts.skipped++;
-        output.write(
-          `- ${fixture.name}  left out: sessions keep view records in a PostgreSQL; name one with --postgres\n`,
-        );
-        continue;
-      }
       counts[outcome.divergences.length ? 'different' : outcome.blessed.length ? 'blessed' : 'same']++;
       output.write(report(fixture.name, outcome, options.diff));
     } catch (error) {
@@ -44,7 +37,6 @@ export const replayFixtures = async (
     `${counts.same} as expected`,
     ...(counts.blessed ? [`${counts.blessed} blessed`] : []),
     ...(counts.different ? [`${counts.different} different`] : []),
-    ...(counts.skipped ? [`${counts.skipped} left out`] : []),
     ...(counts.unusable ? [`${counts.unusable} unusable`] : []),
   ];
   output.write(`${dirs.length} fixture${dirs.length === 1 ? '' : 's'}: ${parts.join(', ')}\n`);
@@ -53,20 +45,12 @@ export const replayFixtures = async (
   return counts.unusable ? 2 : counts.different ? 1 : 0;
 };
 
-/** null: it cannot be replayed here. */
-const replayCase = async (fixture: Fixture, options: ReplayOptions): Promise<Outcome | null> => {
+const replayCase = (fixture: Fixture, options: ReplayOptions): Promise<Outcome> => {
   switch (fixture.case.kind) {
     case 'wal':
       return replayRecording({...fixture, case: fixture.case}, options);
     case 'queries':
       return replayQueryCase({...fixture, case: fixture.case} satisfies Fixture<QueryCase>, options);
-    case 'session': {
-      const {postgres, bless} = options;
-      if (postgres === undefined) return null;
-      // Loaded for sessions only: it is the server's whole serving half.
-      const {replaySessionCase} = await import('./replay-session-case.ts');
-      return replaySessionCase({...fixture, case: fixture.case}, {bless, postgres});
-    }
   }
 };
 
@@ -78,6 +62,7 @@ const replayRecording = async (fixture: Fixture<WalCase>, options: ReplayOptions
     return outcome;
   if (postgres === undefined)
     return {...outcome, summary: `${outcome.summary}, what was said with clients left out (--postgres)`};
+  // Loaded for conversations only: it is the server's whole serving half.
   const {replayConversation} = await import('./replay-conversation.ts');
   const said = await replayConversation(fixture, {bless, postgres});
   return {

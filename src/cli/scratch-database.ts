@@ -10,7 +10,7 @@ export interface ScratchDatabase {
 
 /** A database for the view records of a replay, in the given PostgreSQL. Nothing of it needs to outlive a crash. */
 export const createScratchDatabase = async (postgres: string): Promise<ScratchDatabase> => {
-  const name = `zs_session_${randomBytes(6).toString('hex')}`;
+  const name = `zs_replay_${randomBytes(6).toString('hex')}`;
   const admin = async (...statements: string[]) => {
     const client = await connect(postgres, {purpose: 'replay'});
     try {

@@ -4,9 +4,8 @@ import type {Subscription} from 'rxjs';
 import {replay} from '../../pipelines/replay.ts';
 import {FixtureUnusable} from '../errors.ts';
 import {asidesOf} from '../replay/first-replica.ts';
-import {type Fixture, type SessionCase, WAL_FILE, type WalCase} from '../replay/fixture.ts';
+import {type Fixture, WAL_FILE, type WalCase} from '../replay/fixture.ts';
 import {readReplicaState} from '../replica/sync-context.ts';
-import type {VersionReady} from '../sync/types.ts';
 
 /** Applies a recording to its replica one transaction at a time, or one step of what came beside the stream. */
 export class WalSteps {
@@ -15,12 +14,7 @@ export class WalSteps {
   #applied: {resolve(): void; reject(error: unknown): void} | null = null;
   #ended: unknown = null;
 
-  /** @param ready is told each version, as workers are. */
-  constructor(
-    db: Database,
-    {dir, case: facts}: Fixture<SessionCase | WalCase>,
-    ready: (ready: VersionReady) => void = () => {},
-  ) {
+  constructor(db: Database, {dir, case: facts}: Fixture<WalCase>) {
     this.#chain = replay({
       db,
       watermark: readReplicaState(db).stateVersion,
@@ -32,16 +26,13 @@ export class WalSteps {
       beforeAside: () => this.#turn(),
     }).subscribe({
       next: ({transactions}) => {
-        const last = transactions.at(-1);
-        if (last?.commitTimeMs === null) return;
-        if (last)
-          ready({version: last.version, upstreamCommitTimeMs: last.commitTimeMs, readyTimeMs: Date.now()});
+        if (transactions.at(-1)?.commitTimeMs === null) return;
         this.#applied?.resolve();
         this.#applied = null;
       },
       error: error => this.#end(error),
       complete: () =>
-        this.#end(new FixtureUnusable('The session asks for more transactions than are recorded.')),
+        this.#end(new FixtureUnusable('The conversation asks for more transactions than are recorded.')),
     });
   }
 

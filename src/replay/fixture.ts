@@ -16,7 +16,9 @@ export const ASIDES_FILE = 'asides.ndjson';
 
 const head = {format: z.literal(FIXTURE_FORMAT), about: z.string()};
 
-const recording = {
+const walCase = z.object({
+  ...head,
+  kind: z.literal('wal'),
   /** `server_version` of the recorded PostgreSQL, where that was asked. */
   postgres: z.string().optional(),
   /** What the frames follow upon: rows of PostgreSQL (the default), or the replica of a running server. */
@@ -28,29 +30,17 @@ const recording = {
   partBytes: z.number().int().positive().optional(),
   /** True if values were replaced while recording. */
   redacted: z.boolean().optional(),
-};
-
-const walCase = z.object({...head, kind: z.literal('wal'), ...recording});
-
-/** A conversation of clients with a server that serves a recording of its own. */
-const sessionCase = z.object({
-  ...head,
-  kind: z.literal('session'),
-  /** `ZERO_APP_ID` at the time of the recording: it is in the names of the permissions' table. */
-  appID: z.string(),
-  ...recording,
 });
 
 const queryCase = z.object({...head, kind: z.literal('queries')});
 
-const anyCase = z.discriminatedUnion('kind', [walCase, queryCase, sessionCase]);
+const anyCase = z.discriminatedUnion('kind', [walCase, queryCase]);
 
 export type WalCase = z.infer<typeof walCase>;
 export type QueryCase = z.infer<typeof queryCase>;
-export type SessionCase = z.infer<typeof sessionCase>;
 
 /** A fixture folder with its parsed `case.json`. */
-export interface Fixture<Case = WalCase | QueryCase | SessionCase> {
+export interface Fixture<Case = WalCase | QueryCase> {
   readonly dir: string;
   /** Kind and folder name: what reports call it. */
   readonly name: string;

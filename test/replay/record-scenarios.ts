@@ -1,16 +1,7 @@
-import {
-  appendFileSync,
-  copyFileSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import {appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {basename, join} from 'node:path';
 import pg from 'pg';
-import {replaySessionCase} from '../../src/cli/replay-session-case.ts';
 import {replayWalCase} from '../../src/cli/replay-wal-case.ts';
 import {parseLsn} from '../../src/pg/lsn.ts';
 import {ensureShard} from '../../src/pg/shard.ts';
@@ -21,7 +12,6 @@ import {
   ROWS_FILE,
   readFixture,
   readSchema,
-  type SessionCase,
   WAL_FILE,
   type WalCase,
 } from '../../src/replay/fixture.ts';
@@ -29,10 +19,10 @@ import {jsonFields} from '../../src/replay/json-fields.ts';
 import {readJsonLines, readLines} from '../../src/replay/lines.ts';
 import {recordSnapshot} from '../../src/replay/record-snapshot.ts';
 import {recordWal} from '../../src/replay/record-wal.ts';
-import {CLIENT_FILE} from '../../src/replay/session-script.ts';
 import {VERSION_COLUMN} from '../../src/replica/table-spec.ts';
 import {hasDebianPostgres, startDebianPostgres} from '../helpers/debian-postgres.ts';
 import {startPostgres} from '../helpers/postgres-server.ts';
+import {recordConversation} from './record-conversation.ts';
 
 /**
  * Records every scenario of this folder from PostgreSQL 18 and, where Debian's is installed, 15 into `fixtures/wal`:
@@ -41,9 +31,8 @@ import {startPostgres} from '../helpers/postgres-server.ts';
  */
 const SCENARIOS = 'test/replay/scenarios';
 const TARGET = 'fixtures/wal';
-/** Their conversations lie beside them; recorded from one version, since what is served does not depend on it. */
-const SESSIONS = 'test/replay/scenarios/sessions';
-const SESSION_TARGET = 'fixtures/sessions';
+/** What clients say lies beside them; recorded from one version, since what is served does not depend on it. */
+const CONVERSATIONS = 'test/replay/scenarios/conversations';
 
 interface Scenario {
   readonly name: string;
@@ -101,10 +90,9 @@ const record = async (
       ? (await ensureShard(client, {appID: 'fixture', shardNum: 0, publications: ['fixture']})).publications
       : ['fixture'];
     const source = {url: url.href, publications, dir};
-    if (conversation) await client.query('UPDATE fixture.permissions SET permissions = $1', [ANYONE]);
-    await recordAll(source, scenario, client);
-    if (conversation) await acceptSession(dir, conversation, serverUrl);
-    else await accept(source, scenario, dir);
+    if (conversation) await recordConversation({...scenario, ...source, client, script: conversation});
+    else await recordAll(source, scenario, client);
+    await accept({...source, publications: recordingIn(dir).case.publications}, scenario, dir);
   } finally {
     await client.end();
     await admin.query(`DROP DATABASE "${name}" WITH (FORCE)`);
@@ -174,7 +162,7 @@ const recordChanges = async (
 const accept = async (source: Source, {fault}: Scenario, dir: string) => {
   const work = mkdtempSync(join(tmpdir(), 'zs-record-'));
   try {
-    const fixture = readFixture(dir) as Fixture<WalCase>;
+    const fixture = recordingIn(dir);
     await replayWalCase(fixture, {bless: true});
     const log = readFileSync(join(dir, 'expect.log.ndjson'), 'utf8');
     const ended = /^\{"fault":\{"code":"(\w+)"/m.exec(log)?.[1];
@@ -205,21 +193,7 @@ const accept = async (source: Source, {fault}: Scenario, dir: string) => {
   }
 };
 
-const ANYONE = JSON.stringify({
-  tables: Object.fromEntries(
-    ['issue', 'comment'].map(name => [name, {row: {select: [['allow', {type: 'and', conditions: []}]]}}]),
-  ),
-});
-
-const acceptSession = async (dir: string, conversation: string, postgres: string) => {
-  const {kind: _, ...facts} = readFixture(dir).case;
-  writeFileSync(
-    join(dir, 'case.json'),
-    `${JSON.stringify({...facts, kind: 'session', appID: 'fixture'}, null, 2)}\n`,
-  );
-  copyFileSync(conversation, join(dir, CLIENT_FILE));
-  await replaySessionCase(readFixture(dir) as Fixture<SessionCase>, {bless: true, postgres});
-};
+const recordingIn = (dir: string) => readFixture(dir) as Fixture<WalCase>;
 
 const isRow = (line: string) => line.startsWith('{"row"');
 
@@ -237,7 +211,7 @@ const scenariosOf = (folder: string) =>
     .map(file => readScenario(join(folder, file)))
     .filter(({name}) => wantedNames.length === 0 || wantedNames.includes(name));
 const scenarios = scenariosOf(SCENARIOS);
-const sessions = scenariosOf(SESSIONS);
+const conversations = scenariosOf(CONVERSATIONS);
 const servers = [
   {major: 18, start: () => startPostgres()},
   ...(hasDebianPostgres(15) ? [{major: 15, start: () => startDebianPostgres(15)}] : []),
@@ -259,9 +233,9 @@ for (const {major, start} of servers) {
       const name = `${scenario.name}-pg${major}`;
       await attempt(name, () => record(scenario, server.url, join(TARGET, name)));
     }
-    for (const {name, ...scenario} of major === 18 ? sessions : [])
+    for (const {name, ...scenario} of major === 18 ? conversations : [])
       await attempt(name, () =>
-        record({name, ...scenario}, server.url, join(SESSION_TARGET, name), join(SESSIONS, `${name}.ndjson`)),
+        record({name, ...scenario}, server.url, join(TARGET, name), join(CONVERSATIONS, `${name}.ndjson`)),
       );
   } finally {
     await server.stop();
