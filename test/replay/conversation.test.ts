@@ -1,52 +1,25 @@
 import {mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {PassThrough} from 'node:stream';
 import {afterEach, beforeEach, expect, inject, test} from 'vitest';
-import {recordFixture} from '../../src/cli/record-fixture.ts';
-import {parseLsn} from '../../src/pg/lsn.ts';
 import {dumpReplica} from '../../src/replay/dump-replica.ts';
 import {openReader} from '../../src/replica/open.ts';
 import {deployAnyone} from '../e2e/permissions.ts';
 import {initialRows, randomTransaction} from '../e2e/random-data.ts';
 import {ddl, schema, zql} from '../e2e/schema.ts';
 import {startDaemon} from '../helpers/daemon.ts';
-import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
+import {createDatabase} from '../helpers/postgres.ts';
 import {Random} from '../helpers/random.ts';
 import {stockClient} from '../helpers/stock-client.ts';
 import {until} from '../helpers/until.ts';
 import {fixtureReplay} from './io.ts';
+import {startRecording} from './start-recording.ts';
 
 let root: string;
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'zs-talk-'));
 });
 afterEach(() => rmSync(root, {recursive: true, force: true}));
-
-/** Starts recording, with every client; `end` ends it when everything that is committed by then is on file. */
-const begin = async (server: string, dir: string) => {
-  const output = new PassThrough();
-  let printed = '';
-  output.on('data', (chunk: Buffer) => {
-    printed += chunk.toString();
-  });
-  const abort = new AbortController();
-  const flags = {server, out: dir, about: 'with clients', maxBytes: 1e9, reconnectClients: true};
-  const recording = recordFixture(flags, output, abort.signal);
-  await until(() => printed.includes('recording;'), 'the recording has begun');
-  return async (db: TestDatabase): Promise<string> => {
-    const {rows} = await db.query('SELECT pg_current_wal_lsn()::text AS lsn');
-    await until(() => recordedUpTo(dir) >= parseLsn(rows[0].lsn), 'everything is recorded');
-    abort.abort();
-    expect(await recording, printed).toBe(0);
-    return printed;
-  };
-};
-
-const recordedUpTo = (dir: string): bigint => {
-  const last = readFileSync(join(dir, 'wal.ndjson'), 'utf8').trimEnd().split('\n').at(-1);
-  return last ? parseLsn((JSON.parse(last) as {lsn: string}).lsn) : 0n;
-};
 
 const conversation = (dir: string): string =>
   readdirSync(dir)
@@ -83,7 +56,12 @@ test('a recording of a running server with its clients replays to its replica an
   );
 
   const dir = join(root, 'wal', 'talk');
-  const end = await begin(daemon.url, dir);
+  const end = await startRecording({
+    server: daemon.url,
+    out: dir,
+    about: 'with clients',
+    reconnectClients: true,
+  });
   const write = () => db.query(`BEGIN; ${randomTransaction(random).join('; ')}; COMMIT`);
   const heard = (n: number) =>
     until(() => conversation(dir).split('"op":"sent"').length > n, 'clients are told while it is recorded');

@@ -1,31 +1,13 @@
 import {spawnSync} from 'node:child_process';
-import {cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
-import {tmpdir} from 'node:os';
+import {readFileSync, rmSync} from 'node:fs';
 import {join} from 'node:path';
-import {afterEach, beforeEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 import {openReader} from '../../src/replica/open.ts';
-import {fixtureReplay} from './io.ts';
+import {copiesOf, fixtureReplay} from './io.ts';
 
-let root: string;
-let dir: string;
-const fixture = (name: string) => {
-  dir = join(root, 'wal', name);
-  cpSync(`fixtures/wal/${name}`, dir, {recursive: true});
-};
-beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'zs-fixture-'));
-  fixture('multi-table-pg18');
-});
-afterEach(() => rmSync(root, {recursive: true, force: true}));
-
-const edit = (file: string, change: (text: string) => string) => {
-  const path = join(dir, file);
-  const before = readFileSync(path, 'utf8');
-  const after = change(before);
-  expect(after).not.toBe(before);
-  writeFileSync(path, after);
-};
-const lines = (file: string) => readFileSync(join(dir, file), 'utf8').trimEnd().split('\n');
+const copy = copiesOf('wal/multi-table-pg18');
+const {edit} = copy;
+const lines = (file: string) => copy.read(file).trimEnd().split('\n');
 const REPLICA = 'expect.replica.ndjson';
 const LOG = 'expect.log.ndjson';
 
@@ -90,7 +72,7 @@ describe('a difference is told in words', () => {
 
   test.each(cases)('%s', async (_, file, change, words) => {
     edit(file, change);
-    const {code, out} = await fixtureReplay('--diff', dir);
+    const {code, out} = await fixtureReplay('--diff', copy.dir);
     expect(code).toBe(1);
     expect(out).toContain('✗ wal/multi-table-pg18');
     expect(out).toContain(words);
@@ -100,16 +82,16 @@ describe('a difference is told in words', () => {
 
   test('with the transaction that wrote the row', async () => {
     edit(REPLICA, text => text.replace('"name":"Fourth"', '"name":"4."'));
-    const {out} = await fixtureReplay('--diff', dir);
+    const {out} = await fixtureReplay('--diff', copy.dir);
     const [, lsn] = /last written by the transaction at (\S+) /.exec(out)!;
-    const stopped = await fixtureReplay('--until', lsn!, '--step', dir);
+    const stopped = await fixtureReplay('--until', lsn!, '--step', copy.dir);
     expect(stopped.out.split('\n').at(-4)).toMatch(new RegExp(`^${lsn}  .* project: 1 insert; `));
   });
 
   test('long values are shown from where they differ', async () => {
-    fixture('toast-pg18');
+    copy.use('wal/toast-pg18');
     edit(REPLICA, text => text.replace(`${'e'.repeat(1000)}"`, `${'e'.repeat(999)}f"`));
-    const {out} = await fixtureReplay(dir);
+    const {out} = await fixtureReplay(copy.dir);
     expect(out).toMatch(/column body: expected "?…e+f"… \(2602 characters.*got …e+"… \(2602 characters/);
   });
 });
@@ -126,7 +108,7 @@ test('a changed frame shows in the replica', async () => {
       })
       .join('\n'),
   );
-  const {code, out} = await fixtureReplay(dir);
+  const {code, out} = await fixtureReplay(copy.dir);
   expect(code).toBe(1);
   expect(out).toContain('column name: expected "Fourth", got "Fifth!"');
   expect(out).toContain('table project, key {"id":"p4"}, column name: expected "Fourth", got "Fifth!"');
@@ -144,7 +126,7 @@ test('a frame that is cut short ends the chain with its fault, like in the serve
       })
       .join('\n'),
   );
-  const {code, out} = await fixtureReplay('--diff', dir);
+  const {code, out} = await fixtureReplay('--diff', copy.dir);
   expect(code).toBe(1);
   expect(out).toContain('"code":"R004"');
   expect(out).toContain('in its place: the end by fault R004');
@@ -171,17 +153,17 @@ describe('a fixture that cannot be read is refused, naming file and line', () =>
   ];
   test.each(cases)('%s', async (_, file, change, words) => {
     edit(file, change);
-    const {code, err} = await fixtureReplay(dir);
+    const {code, err} = await fixtureReplay(copy.dir);
     expect(err).toMatch(words);
     expect(err).toMatch(/^fixture-replay: T001 /);
     expect(code).toBe(2);
   });
 
   test('among others, which are replayed all the same', async () => {
-    const bad = dir;
-    fixture('arrays-pg18');
+    const bad = copy.dir;
+    copy.use('wal/arrays-pg18');
     rmSync(join(bad, 'wal.ndjson'));
-    const {code, out} = await fixtureReplay(root);
+    const {code, out} = await fixtureReplay(copy.root);
     expect(out).toContain('wal.ndjson is missing');
     expect(out).toContain('✓ wal/arrays-pg18');
     expect(out).toContain('2 fixtures: 1 as expected, 1 unusable');
@@ -189,12 +171,12 @@ describe('a fixture that cannot be read is refused, naming file and line', () =>
   });
 
   test('and so are paths without any, and nonsense', async () => {
-    expect(await fixtureReplay(join(root, 'nowhere'))).toMatchObject({
+    expect(await fixtureReplay(join(copy.root, 'nowhere'))).toMatchObject({
       code: 2,
       err: expect.stringContaining('nowhere'),
     });
     expect(await fixtureReplay('src')).toMatchObject({code: 2, err: expect.stringContaining('No fixture')});
-    expect(await fixtureReplay('--until', 'x', dir)).toMatchObject({
+    expect(await fixtureReplay('--until', 'x', copy.dir)).toMatchObject({
       code: 2,
       err: expect.stringContaining('0/15A3B40'),
     });
@@ -205,42 +187,42 @@ describe('a fixture that cannot be read is refused, naming file and line', () =>
 
 describe('--bless', () => {
   test('rewrites what differs, and nothing else', async () => {
-    const log = readFileSync(join(dir, LOG));
-    const replica = readFileSync(join(dir, REPLICA));
+    const log = readFileSync(join(copy.dir, LOG));
+    const replica = readFileSync(join(copy.dir, REPLICA));
     edit(REPLICA, text => text.replace('Fourth', '4.'));
-    const blessed = await fixtureReplay('--bless', dir);
+    const blessed = await fixtureReplay('--bless', copy.dir);
     expect(blessed).toMatchObject({code: 0, out: expect.stringContaining(`wrote ${REPLICA}\n`)});
     expect(blessed.out).toContain('0 as expected, 1 blessed');
-    expect(readFileSync(join(dir, REPLICA))).toEqual(replica);
-    expect(readFileSync(join(dir, LOG))).toEqual(log);
-    expect(await fixtureReplay(dir)).toMatchObject({code: 0});
+    expect(readFileSync(join(copy.dir, REPLICA))).toEqual(replica);
+    expect(readFileSync(join(copy.dir, LOG))).toEqual(log);
+    expect(await fixtureReplay(copy.dir)).toMatchObject({code: 0});
   });
 
   test('writes expectations that are not there yet, which differ without it', async () => {
-    rmSync(join(dir, LOG));
-    expect(await fixtureReplay(dir)).toMatchObject({
+    rmSync(join(copy.dir, LOG));
+    expect(await fixtureReplay(copy.dir)).toMatchObject({
       code: 1,
       out: expect.stringContaining('no such file yet'),
     });
-    expect(await fixtureReplay('--bless', dir)).toMatchObject({code: 0});
+    expect(await fixtureReplay('--bless', copy.dir)).toMatchObject({code: 0});
     expect(lines(LOG).at(0)).toContain('"begin"');
   });
 });
 
 describe('--until', () => {
   test.each([0, 1, 3])('stops after %i transactions, with the replica in between', async n => {
-    const all = (await fixtureReplay('--step', dir)).out.split('\n').slice(0, 4);
+    const all = (await fixtureReplay('--step', copy.dir)).out.split('\n').slice(0, 4);
     const lsns = all.map(line => line.split(' ')[0]!);
     const until = n === 0 ? '0/1' : lsns[n - 1]!;
-    const keep = join(root, 'look.db');
-    const {code, out} = await fixtureReplay('--until', until, '--keep', keep, dir);
+    const keep = join(copy.root, 'look.db');
+    const {code, out} = await fixtureReplay('--until', until, '--keep', keep, copy.dir);
     expect(code).toBe(0);
     expect(out).toMatch(
       new RegExp(`${n} transactions?, .*stopped ${n ? `after ${until}` : 'before the first'}`),
     );
     const replica = openReader(keep);
     const versions = replica.prepare('SELECT DISTINCT _0_version FROM project WHERE _0_version > ?').pluck();
-    const {replicaVersion} = JSON.parse(readFileSync(join(dir, 'case.json'), 'utf8')) as {
+    const {replicaVersion} = JSON.parse(readFileSync(join(copy.dir, 'case.json'), 'utf8')) as {
       replicaVersion: string;
     };
     expect(versions.all(replicaVersion)).toHaveLength([0, 1, 2, 2][n]!);
@@ -252,18 +234,18 @@ describe('--until', () => {
 
   test('still tells a difference before it, and never blesses', async () => {
     edit(LOG, text => text.replace('"name":"Third"', '"name":"3."'));
-    const damaged = readFileSync(join(dir, LOG));
-    const [first] = (await fixtureReplay('--step', dir)).out.split(' ');
-    const {code, out} = await fixtureReplay('--bless', '--until', first!, dir);
+    const damaged = readFileSync(join(copy.dir, LOG));
+    const [first] = (await fixtureReplay('--step', copy.dir)).out.split(' ');
+    const {code, out} = await fixtureReplay('--bless', '--until', first!, copy.dir);
     expect(code).toBe(1);
     expect(out).toContain('expected "3.", got "Third"');
-    expect(readFileSync(join(dir, LOG))).toEqual(damaged);
+    expect(readFileSync(join(copy.dir, LOG))).toEqual(damaged);
   });
 });
 
 test('--step prints a line per transaction, whole ones even if they went in parts', async () => {
-  fixture('large-transaction-pg18');
-  const {code, out} = await fixtureReplay('--step', dir);
+  copy.use('wal/large-transaction-pg18');
+  const {code, out} = await fixtureReplay('--step', copy.dir);
   expect(code).toBe(0);
   expect(out.split('\n').slice(0, 3)).toEqual([
     expect.stringMatching(/^0\/\w+ {2}\w+ {2}\S+Z {2}other: 1 insert$/),
@@ -274,8 +256,8 @@ test('--step prints a line per transaction, whole ones even if they went in part
 
 test('the bins replay too, and exit with the code', () => {
   const run = (...argv: string[]) => spawnSync(process.execPath, argv, {encoding: 'utf8'});
-  expect(run('dist/fixture-replay.js', dir)).toMatchObject({status: 0, stderr: ''});
+  expect(run('dist/fixture-replay.js', copy.dir)).toMatchObject({status: 0, stderr: ''});
   edit(REPLICA, text => text.replace('Fourth', '4.'));
-  const differs = run('dist/zerostream.js', 'fixture-replay', dir);
+  const differs = run('dist/zerostream.js', 'fixture-replay', copy.dir);
   expect(differs).toMatchObject({status: 1, stdout: expect.stringContaining('expected "4.", got "Fourth"')});
 });

@@ -1,23 +1,15 @@
-import {cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
-import {tmpdir} from 'node:os';
+import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import Database from 'better-sqlite3';
-import {afterEach, beforeEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 import {findFixtures} from '../../src/replay/fixture.ts';
 import {readQueryScript, writeQueryFixture} from '../../src/replay/query-fixture.ts';
 import {QueryReplica} from '../../src/replay/query-replica.ts';
 import {replayQueries} from '../../src/replay/replay-queries.ts';
 import {runCase} from '../oracle/run-case.ts';
-import {fixtureReplay} from './io.ts';
+import {copiesOf, fixtureReplay} from './io.ts';
 
-let root: string;
-let dir: string;
-beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'zs-queries-'));
-  dir = join(root, 'queries', 'exists-flip');
-  cpSync('fixtures/queries/exists-flip', dir, {recursive: true});
-});
-afterEach(() => rmSync(root, {recursive: true, force: true}));
+const fixture = copiesOf('queries/exists-flip');
 
 /** Types that the naive evaluation does not speak of. */
 const BEYOND_NAIVE = ['values'];
@@ -34,13 +26,6 @@ test.each(
   });
 });
 
-const edit = (file: string, change: (text: string) => string) => {
-  const path = join(dir, file);
-  const before = readFileSync(path, 'utf8');
-  const after = change(before);
-  expect(after).not.toBe(before);
-  writeFileSync(path, after);
-};
 const DIFFS = 'expect.diffs.ndjson';
 
 describe('a difference is told in words', () => {
@@ -66,16 +51,16 @@ describe('a difference is told in words', () => {
     ],
   ];
   test.each(cases)('%s', async (_, file, change, words) => {
-    edit(file, change);
-    const {code, out} = await fixtureReplay('--diff', dir);
+    fixture.edit(file, change);
+    const {code, out} = await fixtureReplay('--diff', fixture.dir);
     expect(out).toContain(words);
     expect(code).toBe(1);
   });
 });
 
 test('a maintained result that differs from a fresh one is told and never blessed', async () => {
-  const script = await readQueryScript(dir);
-  const file = join(root, 'replica.db');
+  const script = await readQueryScript(fixture.dir);
+  const file = join(fixture.root, 'replica.db');
   const replica = await QueryReplica.build(file, script);
   const spoiler = new Database(file);
   // Without the index of changed rows the graphs learn of nothing.
@@ -95,15 +80,18 @@ test('a maintained result that differs from a fresh one is told and never blesse
 });
 
 test('a counterexample is written without expectations, which --bless adds', async () => {
-  const copy = join(root, 'queries', 'found');
-  writeQueryFixture(copy, 'found by a property test', await readQueryScript(dir));
+  const copy = join(fixture.root, 'queries', 'found');
+  writeQueryFixture(copy, 'found by a property test', await readQueryScript(fixture.dir));
   expect(await fixtureReplay(copy)).toMatchObject({
     code: 1,
     out: expect.stringContaining('no such file yet'),
   });
   expect(await fixtureReplay('--bless', copy)).toMatchObject({code: 0});
-  expect(readFileSync(join(copy, DIFFS))).toEqual(readFileSync(join(dir, DIFFS)));
-  expect(await fixtureReplay(root)).toMatchObject({code: 0, out: expect.stringContaining('2 as expected')});
+  expect(readFileSync(join(copy, DIFFS))).toEqual(readFileSync(join(fixture.dir, DIFFS)));
+  expect(await fixtureReplay(fixture.root)).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('2 as expected'),
+  });
 });
 
 describe('a fixture that cannot be read is refused', () => {
@@ -118,7 +106,7 @@ describe('a fixture that cannot be read is refused', () => {
     ['an unknown table', 'rows.ndjson', text => text.replace('"issue"', '"tissue"'), /names table tissue/],
   ];
   test.each(cases)('%s', async (_, file, change, words) => {
-    edit(file, change);
-    expect(await fixtureReplay(dir)).toMatchObject({code: 2, err: expect.stringMatching(words)});
+    fixture.edit(file, change);
+    expect(await fixtureReplay(fixture.dir)).toMatchObject({code: 2, err: expect.stringMatching(words)});
   });
 });

@@ -1,16 +1,13 @@
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {PassThrough} from 'node:stream';
 import Database from 'better-sqlite3';
 import type pg from 'pg';
 import {z} from 'zod';
-import {recordFixture} from '../../src/cli/record-fixture.ts';
-import {parseLsn} from '../../src/pg/lsn.ts';
-import {WAL_FILE} from '../../src/replay/fixture.ts';
 import {ANYONE} from '../e2e/permissions.ts';
 import {startDaemon} from '../helpers/daemon.ts';
 import {type RawClient, rawClient} from '../helpers/raw-client.ts';
 import {until} from '../helpers/until.ts';
+import {startRecording} from './start-recording.ts';
 
 /** A step of a conversation is over when clients have heard nothing for this long. */
 const QUIET_MS = 300;
@@ -52,25 +49,11 @@ export const recordConversation = async (source: ConversationSource): Promise<vo
     args: ['--yield-threshold-ms', '10000'],
   });
   await deployAnyone(client, daemon.replicaFile);
-  const output = new PassThrough();
-  const printed: string[] = [];
-  output.on('data', (chunk: Buffer) => printed.push(chunk.toString()));
-  const abort = new AbortController();
-  const recording = recordFixture(
-    {server: daemon.url, out: dir, about, maxBytes: 10_000_000, reconnectClients: true},
-    output,
-    abort.signal,
-  );
-  const text = (file: string) => readFileSync(join(dir, file), 'utf8');
-  await until(() => printed.join('').includes('recording;'), 'the recording begins');
-  await until(() => text('conversation-0.ndjson').includes('"op":"begin"'), 'the worker is recorded');
+  const end = await startRecording({server: daemon.url, out: dir, about, reconnectClients: true});
+  const said = () => readFileSync(join(dir, 'conversation-0.ndjson'), 'utf8');
+  await until(() => said().includes('"op":"begin"'), 'the worker is recorded');
   await converse(source, daemon.url);
-  const {rows} = await client.query<{lsn: string}>('SELECT pg_current_wal_lsn()::text AS lsn');
-  const end = parseLsn(rows[0]!.lsn);
-  const last = () => /.*"lsn":"([^"]+)/s.exec(text(WAL_FILE))?.[1] ?? '0/0';
-  await until(() => parseLsn(last()) >= end, 'everything is recorded', 30_000);
-  abort.abort();
-  if ((await recording) !== 0) throw new Error(`the recording does not replay:\n${printed.join('')}`);
+  await end(client);
 };
 
 const deployAnyone = async (client: pg.Client, replicaFile: string) => {

@@ -1,16 +1,14 @@
 import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {PassThrough} from 'node:stream';
 import {afterEach, beforeEach, expect, test} from 'vitest';
-import {recordFixture} from '../../src/cli/record-fixture.ts';
-import {parseLsn} from '../../src/pg/lsn.ts';
 import {dumpReplica} from '../../src/replay/dump-replica.ts';
 import {openReader} from '../../src/replica/open.ts';
 import {startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {until} from '../helpers/until.ts';
 import {fixtureReplay} from './io.ts';
+import {startRecording} from './start-recording.ts';
 
 let root: string;
 beforeEach(() => {
@@ -86,9 +84,9 @@ test('at rest, and with transactions in between: the dump of the replica is the 
   await using daemon = await startDaemon({upstream: db.url, appID: db.appID});
   await write(db, 1);
   const dir = join(root, 'rest');
-  const recording = await begin(daemon.url, dir);
+  const end = await startRecording({server: daemon.url, out: dir, about: 'at rest'});
   for (let n = 2; n < 20; n++) await write(db, n);
-  expect(await recording.end(db)).toContain('it was asked to: 18 transactions');
+  expect(await end(db)).toContain('it was asked to: 18 transactions');
   const replica = openReader(daemon.replicaFile);
   expect(readFileSync(join(dir, 'expect.replica.ndjson'), 'utf8')).toBe(
     `${[...dumpReplica(replica)].join('\n')}\n`,
@@ -110,7 +108,7 @@ test('what reaches the replica beside the stream is recorded with its place: row
   const filled = (column: string) => () =>
     replicaHas(`SELECT 1 FROM "_zero.column_metadata" WHERE column_name = '${column}' AND backfill IS NULL`);
   const dir = join(root, 'beside');
-  const recording = await begin(daemon.url, dir);
+  const end = await startRecording({server: daemon.url, out: dir, about: 'at rest'});
   await write(db, 1);
   // Values that no message carries: they are read beside the stream.
   await db.query('ALTER TABLE tick ADD COLUMN token uuid DEFAULT gen_random_uuid()');
@@ -124,7 +122,7 @@ test('what reaches the replica beside the stream is recorded with its place: row
   await db.query('CREATE INDEX tick_f ON tick (f)');
   await until(() => replicaHas(`SELECT 1 FROM sqlite_master WHERE name = 'tick_f'`), 'the index is found');
   await write(db, 20);
-  await recording.end(db);
+  await end(db);
   const asides = readFileSync(join(dir, 'asides.ndjson'), 'utf8');
   for (const kind of ['"kind":"backfill"', '{"catalog"', '"kind":"schema"']) expect(asides).toContain(kind);
   const replica = openReader(daemon.replicaFile);
@@ -176,36 +174,8 @@ test('a server that wants its password, or is none, is told apart', async () => 
   expect(response.status).toBe(404);
 });
 
-/** Starts recording; `end` ends it when everything that is committed by then is on file. */
-const begin = async (server: string, dir: string) => {
-  const output = new PassThrough();
-  let printed = '';
-  output.on('data', (chunk: Buffer) => {
-    printed += chunk.toString();
-  });
-  const abort = new AbortController();
-  const flags = {server, out: dir, about: 'at rest', maxBytes: 1e9};
-  const recording = recordFixture(flags, output, abort.signal);
-  await until(() => printed.includes('recording;'), 'the recording has begun');
-  return {
-    end: async (db: TestDatabase): Promise<string> => {
-      const {rows} = await db.query('SELECT pg_current_wal_lsn()::text AS lsn');
-      await until(() => recordedUpTo(dir) >= parseLsn(rows[0].lsn), 'everything is recorded');
-      abort.abort();
-      expect(await recording, printed).toBe(0);
-      return printed;
-    },
-  };
-};
-
 const logRow = (row: {watermark: string; pos: number; change: string; precommit: string | null}): string =>
   `{"watermark":"${row.watermark}","pos":${row.pos},"change":${row.change},"precommit":${JSON.stringify(row.precommit)}}\n`;
-
-/** Position of the last frame on file. */
-const recordedUpTo = (dir: string): bigint => {
-  const last = readFileSync(join(dir, 'wal.ndjson'), 'utf8').trimEnd().split('\n').at(-1);
-  return last ? parseLsn((JSON.parse(last) as {lsn: string}).lsn) : 0n;
-};
 
 const stateVersion = (file: string): string => {
   const db = openReader(file);
