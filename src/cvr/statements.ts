@@ -135,15 +135,22 @@ export const cvrStatements = (shard: string) => {
       UPDATE ${cvr}.instances SET owner = $2, "grantedAt" = to_timestamp($3)
       WHERE "clientGroupID" = $1 AND deleted IS NOT TRUE AND ("grantedAt" IS NULL OR "grantedAt" <= to_timestamp($3))`,
 
-    /** Says that groups are alive, and which rows they had when they were let go. $1: JSON array, $2: owner. */
+    /**
+     * Says that groups are alive, and which rows they had when they were let go. $1: JSON array, $2: owner. Records are
+     * locked in order, and before anything else, as everywhere: commits of the same groups go on meanwhile.
+     */
     touch: `
       WITH given AS (SELECT * FROM json_to_recordset($1) AS x(g TEXT, "ttlClock" FLOAT8, version TEXT, sets JSON)),
+      locked AS MATERIALIZED (
+        SELECT "clientGroupID" AS g FROM ${cvr}.instances
+        WHERE "clientGroupID" IN (SELECT g FROM given) AND owner = $2 AND deleted IS NOT TRUE
+        ORDER BY "clientGroupID" FOR UPDATE),
       row_sets AS (
         INSERT INTO ${cvr}."zerostreamRowSets" ("clientGroupID", version, sets)
-        SELECT g, version, sets FROM given WHERE sets IS NOT NULL ORDER BY g
+        SELECT g, version, sets FROM given JOIN locked USING (g) WHERE sets IS NOT NULL ORDER BY g
         ON CONFLICT ("clientGroupID") DO UPDATE SET version = EXCLUDED.version, sets = EXCLUDED.sets)
-      UPDATE ${cvr}.instances i SET "lastActive" = now(), "ttlClock" = x."ttlClock" FROM given x
-      WHERE i."clientGroupID" = x.g AND i.owner = $2 AND i.deleted IS NOT TRUE`,
+      UPDATE ${cvr}.instances i SET "lastActive" = now(), "ttlClock" = x."ttlClock" FROM given x JOIN locked USING (g)
+      WHERE i."clientGroupID" = x.g`,
 
     /** View records without their rows, whole groups from one snapshot. $1: groups. */
     load: `

@@ -3,6 +3,7 @@ import {afterAll, beforeAll, expect, test} from 'vitest';
 import {EMPTY} from '../../src/cvr/version.ts';
 import type {ProtocolError} from '../../src/protocol/error-body.ts';
 import type {TestDatabase} from '../helpers/postgres.ts';
+import {until} from '../helpers/until.ts';
 import {CVR, cvrDatabase, query, rows, server, stored, update} from './helpers.ts';
 
 let db: TestDatabase;
@@ -227,6 +228,33 @@ test('signs of life write clock and time of groups that are still ours, and of n
     {g: 'mine', ttlClock: 77, alive: true},
     {g: 'theirs', ttlClock: 0, alive: false},
   ]);
+});
+
+test('signs of life lock records in the order in which commits do, and so never dead-lock with them', async () => {
+  const {store} = server(db, 'T1');
+  for (const g of ['order-b', 'order-a']) await store.commit(update(g, '00', '0a'));
+  const [one, other] = [await db.pool.connect(), await db.pool.connect()];
+  const lock = (g: string, mode = '') =>
+    `SELECT FROM ${CVR}.instances WHERE "clientGroupID" = '${g}' FOR UPDATE ${mode}`;
+  try {
+    await one.query('BEGIN');
+    await one.query(lock('order-a'));
+    const touched = store.touch(
+      ['order-b', 'order-a'].map(clientGroupID => ({clientGroupID, ttlClockMs: 5})),
+    );
+    await until(async () => {
+      const {rows: waiting} = await other.query(
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%${CVR}%zerostreamRowSets%'`,
+      );
+      return waiting.length > 0;
+    }, 'the sign of life waits for the first of the records');
+    await other.query(lock('order-b', 'NOWAIT'));
+    await one.query('COMMIT');
+    await touched;
+  } finally {
+    one.release();
+    other.release();
+  }
 });
 
 test('an unreachable database asks the clients to come back', async () => {
