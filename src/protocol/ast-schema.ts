@@ -1,8 +1,19 @@
 import * as z from 'zod';
 import type {AST, Condition, CorrelatedSubquery, JsonValue} from '../zql/ast.ts';
 
+/** SQLite reads JSON up to 1,000 levels: one row of more would end every query that returns it. */
+const MAX_DEPTH = 500;
+
+const nestsWithin = (levels: number, value: unknown): boolean =>
+  typeof value !== 'object' ||
+  value === null ||
+  (levels > 0 && Object.values(value).every(part => nestsWithin(levels - 1, part)));
+
 /** Any JSON; it was parsed from text, so nothing else can be in it. */
-export const json = z.custom<JsonValue>(value => value !== undefined);
+export const json = z.custom<JsonValue>(
+  value => value !== undefined && nestsWithin(MAX_DEPTH, value),
+  `expected JSON of no more than ${MAX_DEPTH} levels`,
+);
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const literal = z.object({type: z.literal('literal'), value: z.union([scalar, z.null(), z.array(scalar)])});

@@ -5,12 +5,14 @@ import {type Interned, knownAsts, knownSchemas} from './interned.ts';
 import type {InitConnection, Up} from './up.ts';
 
 const text = z.string();
+/** PostgreSQL has no text with NUL. */
+const name = text.refine(value => !value.includes('\0'), 'expected a name without NUL');
 const record = z.record(text, text);
 const deleteClients = z.object({
   clientIDs: z.array(text).optional(),
   clientGroupIDs: z.array(text).optional(),
 });
-const mutationID = z.object({id: z.number().int().nonnegative(), clientID: text});
+const mutationID = z.object({id: z.number().int().nonnegative(), clientID: name});
 
 /** Checked once for all clients that send the same. */
 const interned = <T extends object>(known: Interned<T>, schema: z.ZodType<T>) =>
@@ -35,7 +37,7 @@ const interned = <T extends object>(known: Interned<T>, schema: z.ZodType<T>) =>
 const queryOp = z.discriminatedUnion('op', [
   z.object({
     op: z.literal('put'),
-    hash: text,
+    hash: name,
     ttl: z.number().optional(),
     ast: interned(knownAsts, astSchema).optional(),
     name: text.optional(),
@@ -69,12 +71,12 @@ const initConnection = z.object({
 
 const crudOp = z.object({
   op: z.enum(['insert', 'upsert', 'update', 'delete']),
-  tableName: text,
-  primaryKey: z.array(text).min(1),
-  value: z.record(text, json),
+  tableName: name,
+  primaryKey: z.array(name).min(1),
+  value: z.record(name, json),
 });
 
-const mutationHead = {id: z.number().int().nonnegative(), clientID: text, name: text, timestamp: z.number()};
+const mutationHead = {id: z.number().int().nonnegative(), clientID: name, name: text, timestamp: z.number()};
 const mutation = z.discriminatedUnion('type', [
   z.object({type: z.literal('crud'), ...mutationHead, args: z.tuple([z.object({ops: z.array(crudOp)})])}),
   z.object({type: z.literal('custom'), ...mutationHead, args: z.array(json)}),

@@ -18,6 +18,8 @@ const issues = {
   },
 };
 const put = (hash: string, table: string) => ({op: 'put', hash, ast: {table, orderBy: [['id', 'asc']]}});
+const named = (arg: unknown) => ({op: 'put', hash: 'n', name: 'n', args: [arg]});
+const nested = (levels: number): unknown => JSON.parse(`${'['.repeat(levels)}${']'.repeat(levels)}`);
 
 beforeAll(async () => {
   db = await createDatabase('CREATE TABLE issue (id text PRIMARY KEY, title text)');
@@ -51,6 +53,13 @@ const othersAreServed = async () => {
 
 const offender = (options: Partial<Parameters<typeof rawClient>[0]> = {}) =>
   rawClient({
+const like = (hash: string, value: string) => {
+  const {ast, ...rest} = put(hash, 'issue');
+  const left = {type: 'column', name: 'title'};
+  return {...rest, ast: {...ast, where: {type: 'simple', op: '=', left, right: {type: 'literal', value}}}};
+};
+const insert = (value: Record<string, unknown>) => ({op: 'insert' as const, tableName: 'issue', value});
+
     server: daemon.url,
     clientGroupID: witness.clientGroupID,
     init: {desiredQueriesPatch: []},
@@ -75,6 +84,12 @@ test.each([
   ],
 ])('%s gets InvalidMessage and ends its own socket', async (_, message) => {
   using client = offender();
+  ['a query hash with NUL', ['changeDesiredQueries', {desiredQueriesPatch: [put('a\0b', 'issue')]}]],
+  ['arguments nested too deeply', ['changeDesiredQueries', {desiredQueriesPatch: [named(nested(501))]}]],
+  [
+    'arguments nested without end',
+    `["changeDesiredQueries",{"desiredQueriesPatch":[{"op":"put","hash":"d","name":"n","args":${'['.repeat(90_000 / 2)}${']'.repeat(90_000 / 2)}}]}]`,
+  ],
   await client.next('pokeEnd');
   client.send(message);
   await client.ended();
@@ -84,6 +99,44 @@ test.each([
 
 test('a binary frame is read as text', async () => {
   using client = offender();
+/** Otherwise the client would be told for ever that the database is busy, and a value too deep for SQLite end others' queries. */
+test.each([
+  [
+    'a value nested too deeply',
+    (client: RawClient) => client.crud(1, [insert({id: 'deep', title: nested(501)})]),
+  ],
+  [
+    'a table named with NUL',
+    (client: RawClient) => client.crud(1, [{...insert({id: 'x'}), tableName: 'a\0b'}]),
+  ],
+  ['a column named with NUL', (client: RawClient) => client.crud(1, [insert({id: 'x', 'a\0b': 1})])],
+  ['a client named with NUL', (client: RawClient) => client.crud(1, [insert({id: 'x'})], 'c\0d')],
+])('a mutation with %s gets InvalidMessage', async (_, mutate) => {
+  using client = offender();
+  await client.next('pokeEnd');
+  mutate(client);
+  await client.ended();
+  expect(client.errors.map(({kind}) => kind)).toEqual(['InvalidMessage']);
+  await othersAreServed();
+});
+
+test.each(['constructor', '__proto__', 'toString'])('a client may call itself %s', async clientID => {
+  const init = {clientSchema: issues, desiredQueriesPatch: [put('q', 'issue')]};
+  using client = rawClient({server: daemon.url, clientID, init});
+  client.crud(1, [insert({id: clientID})]);
+  await client.confirmed(1);
+  const told = await client.next<{desiredQueriesPatches: object}>('pokePart', part =>
+    Boolean(part.desiredQueriesPatches),
+  );
+  expect(Object.entries(told.desiredQueriesPatches)).toEqual([[clientID, [{op: 'put', hash: 'q'}]]]);
+  // And from what is stored.
+  const {clientGroupID} = client;
+  using again = offender({clientGroupID, clientID, baseCookie: '00'});
+  await again.confirmed(1);
+  expect(client.errors).toEqual([]);
+  expect(again.errors).toEqual([]);
+});
+
   await client.next('pokeEnd');
   client.socket.send(Buffer.from([0, 255, 254]));
   await client.ended();
