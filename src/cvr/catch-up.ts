@@ -43,7 +43,7 @@ export class CatchUpReader {
       });
     const found = rows[0];
     if (found?.version !== formatVersion(at)) throw rehome('The view record was changed elsewhere.');
-    const desired: Record<string, DownQueryOp[]> = {};
+    const desired: Record<string, DownQueryOp[]> = Object.create(null);
     for (const {clientID, hash, deleted} of found.desires ?? [])
       (desired[clientID] ??= []).push(operation(hash, deleted));
     return {

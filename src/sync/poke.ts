@@ -15,8 +15,9 @@ export interface PokePart {
 
 /** What one poke says; row operations are JSON text already. */
 export class PokeBody {
-  readonly lastMutationIDs: Record<string, number> = {};
-  readonly desired: Record<string, DownQueryOp[]> = {};
+  // A client may call itself `constructor`.
+  readonly lastMutationIDs: Record<string, number> = Object.create(null);
+  readonly desired: Record<string, DownQueryOp[]> = Object.create(null);
   readonly got: DownQueryOp[] = [];
   readonly mutations: MutationOp[] = [];
   readonly #clientsTable: string;
