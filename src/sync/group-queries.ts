@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto';
 import {isAuthFailure} from '../auth/auth-failure.ts';
+import {isStorable} from '../cvr/storable.ts';
 import {expiryMs} from '../cvr/ttl.ts';
 import type {Cvr, QueryRecord} from '../cvr/types.ts';
 import {DaemonError} from '../errors.ts';
@@ -110,8 +111,11 @@ export class GroupQueries {
     const wanted = changed
       ? [...cvr.queries.values()].filter(({hash}) => all || !this.#graphs.has(hash))
       : [];
-    const transformed = await this.#transform(wanted.filter(({internal}) => !internal));
-    for (const query of wanted) {
+    for (const query of wanted)
+      if (!isStorable(query)) this.#giveUp(cvr, changes, query, erroredQuery(query, UNSTORABLE));
+    const kept = wanted.filter(({hash}) => cvr.queries.has(hash));
+    const transformed = await this.#transform(kept.filter(({internal}) => !internal));
+    for (const query of kept) {
       const result = query.internal && query.ast ? {ast: query.ast} : transformed?.get(query.hash);
       if (!result) continue;
       if ('error' in result) this.#giveUp(cvr, changes, query, result.error);
@@ -200,6 +204,9 @@ export class GroupQueries {
     if (old) this.#deps.registry.release(old);
   }
 }
+
+const UNSTORABLE =
+  'The query holds a text with NUL or half of a surrogate pair, which PostgreSQL cannot hold.';
 
 const erroredQuery = (query: QueryRecord, message: string): ErroredQuery => ({
   error: 'app',

@@ -70,6 +70,10 @@ export const updateOf = (
         ...[...changes.queries].map(query => ({...query, deleted: false})),
         ...[...changes.removed.values()].map(query => ({
           ...query,
+          // What it was is no longer read, and may be what PostgreSQL cannot hold.
+          ast: null,
+          name: null,
+          args: null,
           patchVersion: text,
           transformationHash: null,
           transformationVersion: null,

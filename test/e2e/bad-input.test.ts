@@ -159,6 +159,27 @@ test('a query over an unknown table fails alone', async () => {
 
 test('a message over the size limit closes its socket with 1009', async () => {
   using client = offender();
+/** A search text that was cut within an emoji, say: PostgreSQL could not store it, and the whole group failed. */
+test.each([
+  ['half of a surrogate pair', like('bad', 'a\ud83d')],
+  ['NUL', like('bad', 'a\0')],
+  ['NUL in its arguments', {...named('a\0'), hash: 'bad'}],
+])('a query with %s fails alone', async (_, bad) => {
+  const init = {clientSchema: issues, desiredQueriesPatch: [bad, put('good', 'issue')]};
+  using client = rawClient({server: daemon.url, init});
+  await client.next('pokePart', (part: {gotQueriesPatch?: {hash: string}[]}) =>
+    Boolean(part.gotQueriesPatch?.some(got => got.hash === 'good')),
+  );
+  const [failed] = await client.next<{id: string; message: string}[]>('transformError');
+  expect(failed).toMatchObject({id: 'bad', message: expect.stringContaining('surrogate') as string});
+  // What only looks like it is none.
+  client.send(['changeDesiredQueries', {desiredQueriesPatch: [like('fine', 'a\\ud83d\\u0000 \u{1f600}')]}]);
+  await client.next('pokePart', (part: {gotQueriesPatch?: {hash: string}[]}) =>
+    Boolean(part.gotQueriesPatch?.some(got => got.hash === 'fine')),
+  );
+  expect(client.errors).toEqual([]);
+});
+
   await client.next('pokeEnd');
   client.send(JSON.stringify(['ping', {padding: 'x'.repeat(200_000)}]));
   expect((await client.ended()).code).toBe(1009);
