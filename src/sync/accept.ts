@@ -4,16 +4,10 @@ import {type PerMessageDeflateOptions, type WebSocket, WebSocketServer} from 'ws
 import type {TokenVerifier} from '../auth/verify.ts';
 import type {ZeroConfig} from '../config/config.ts';
 import type {Log} from '../observe/log.ts';
-import {ProtocolError, protocolError} from '../protocol/error-body.ts';
+import {ProtocolError} from '../protocol/error-body.ts';
 import {closeReason} from './close-reason.ts';
 import {Connection, toProtocolError} from './connection.ts';
-import {
-  type Handshake,
-  HandshakeError,
-  NEWEST_PROTOCOL,
-  OLDEST_PROTOCOL,
-  parseHandshake,
-} from './handshake.ts';
+import {type Handshake, HandshakeError, parseHandshake} from './handshake.ts';
 import type {HandedRequest, MessageHandler} from './types.ts';
 
 export interface AcceptorDeps {
@@ -65,13 +59,6 @@ export const createAcceptor = ({config, handler, verifier, log}: AcceptorDeps): 
       else if (error instanceof HandshakeError) ws.close(1002, closeReason(error.message));
       else throw error;
       return;
-    }
-    const {protocolVersion} = handshake;
-    if (protocolVersion < OLDEST_PROTOCOL || protocolVersion > NEWEST_PROTOCOL) {
-      const older = protocolVersion > NEWEST_PROTOCOL ? 'server' : 'client';
-      const text = `server is at sync protocol v${NEWEST_PROTOCOL} and does not support v${protocolVersion}. The ${older} must be updated to a newer release.`;
-      ws.resume();
-      return refuse(ws, protocolError('VersionNotSupported', text), 1000);
     }
     let connection: Connection;
     try {

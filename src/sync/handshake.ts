@@ -1,8 +1,9 @@
+import {protocolError} from '../protocol/error-body.ts';
 import {parseInitConnection} from '../protocol/parse-up.ts';
 import type {InitConnection} from '../protocol/up.ts';
 import type {HandedRequest} from './types.ts';
 
-export const OLDEST_PROTOCOL = 30;
+const OLDEST_PROTOCOL = 30;
 export const NEWEST_PROTOCOL = 51;
 
 /** What an upgrade request says of its client (protocol.md §1). */
@@ -36,11 +37,12 @@ export const requestUrl = (target: string): URL | null => {
 export const clientGroupOfUrl = (target: string): string | null =>
   requestUrl(target)?.searchParams.get('clientGroupID') || null;
 
-/** @throws HandshakeError naming the missing or malformed part. */
+/** @throws HandshakeError naming the missing or malformed part; ProtocolError `VersionNotSupported`, `InvalidMessage` */
 export const parseHandshake = (request: HandedRequest): Handshake => {
   const url = requestUrl(request.url);
   const version = url && PATH.exec(url.pathname)?.[1];
   if (!version) throw new HandshakeError(`no such path: expected /sync/v${NEWEST_PROTOCOL}/connect`);
+  checkVersion(Number(version));
   const param = (name: string) => {
     const value = url.searchParams.get(name) || null;
     // PostgreSQL has no text with NUL. A cookie has an error of its own.
@@ -73,6 +75,16 @@ export const parseHandshake = (request: HandedRequest): Handshake => {
     authToken: authToken || null,
     initConnection: initConnectionMessage === undefined ? null : parseInitConnection(initConnectionMessage),
   };
+};
+
+/** Before anything else is looked at: in another version it may have another form. */
+const checkVersion = (version: number): void => {
+  if (version >= OLDEST_PROTOCOL && version <= NEWEST_PROTOCOL) return;
+  const older = version > NEWEST_PROTOCOL ? 'server' : 'client';
+  throw protocolError(
+    'VersionNotSupported',
+    `server is at sync protocol v${NEWEST_PROTOCOL} and does not support v${version}. The ${older} must be updated to a newer release.`,
+  );
 };
 
 /** `encodeURIComponent(base64(JSON))` (protocol.md §1.4). */

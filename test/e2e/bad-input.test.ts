@@ -250,6 +250,10 @@ test.each([
   expect(client.errors[0]?.message).toContain(whose);
 });
 
+  // What such a client says may have another form.
+  using other = offender({protocol, init: {desiredQueriesPatch: {of: 'another form'}}});
+  await other.ended();
+  expect(other.errors).toMatchObject([{kind: 'VersionNotSupported'}]);
 test('garbage instead of an upgrade harms nobody', async () => {
   const say = (bytes: string | Buffer) =>
     new Promise<void>(resolve => {
