@@ -21,9 +21,9 @@ export interface LimitOptions {
 const SHORTEST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 1000;
 
-/** Who is counted together: a user, or a client group of the logged out. */
-const userKey = ({userID, clientGroupID}: ClientConnection): string =>
-  userID === null ? `g${clientGroupID}` : `u${userID}`;
+/** Who is counted together: a user, or a client group of the logged out. Who only says to be a user uses up nobody's room. */
+const userKey = ({userID, clientGroupID, auth}: ClientConnection): string =>
+  userID === null ? `g${clientGroupID}` : `${auth.kind} ${userID}`;
 
 /**
  * Lets mutations through as far as their user's window allows. The others are held in order, those behind them too, and

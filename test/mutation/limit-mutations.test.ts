@@ -18,8 +18,11 @@ test.each([0, 1, 4, 8, 9])('a window of ten counts down as it slides (%i)', late
   expect(room).toBe(10 - (9 - later));
 });
 
-const person = (userID: string | null, clientGroupID = 'g'): ClientConnection =>
-  ({userID, clientGroupID, closed: false}) as ClientConnection;
+const person = (
+  userID: string | null,
+  clientGroupID = 'g',
+  kind: ClientConnection['auth']['kind'] = 'none',
+): ClientConnection => ({userID, clientGroupID, closed: false, auth: {kind}}) as ClientConnection;
 const request = (connection: ClientConnection, id: number): MutationRequest =>
   ({connection, mutation: {clientID: 'c', id}}) as MutationRequest;
 
@@ -65,6 +68,16 @@ test('users are counted apart, and connections of one user together', () => {
     e: request(person(null, 'g5'), 1),
   };
   const {told} = run('(abcde) 20ms |', '(acde) 21ms |', values, {max: 1});
+  expect(told).toEqual([values.b.connection]);
+});
+
+test('who only says to be a user uses up nothing of those who have shown a token', () => {
+  const values = {
+    a: request(person('ann', 'g1'), 1),
+    b: request(person('ann', 'g2'), 1),
+    c: request(person('ann', 'g3', 'jwt'), 1),
+  };
+  const {told} = run('(abc) 20ms |', '(ac) 21ms |', values, {max: 1});
   expect(told).toEqual([values.b.connection]);
 });
 
