@@ -12,7 +12,7 @@ import {toProtocolError} from './connection.ts';
 import {GroupClients} from './group-clients.ts';
 import {applyDelete, applyInit, type ConfigContext} from './group-config.ts';
 import type {GroupDeps} from './group-deps.ts';
-import {ConfigChanges, patchDesires} from './group-desires.ts';
+import {ConfigChanges, ensureClient, patchDesires} from './group-desires.ts';
 import {nextExpiryMs} from './group-expiry.ts';
 import {GroupInbox} from './group-inbox.ts';
 import {inspectGroup} from './group-inspection.ts';
@@ -120,7 +120,8 @@ export class ClientGroup {
     return this.#enqueue(connection, ({cvr, changes, nowMs}) => {
       const client = this.#clients.of(connection);
       if (!client) return;
-      if (!client.ready) throw protocolError('InvalidMessage', 'The first message must be initConnection.');
+      // Another tab may have taken it for gone.
+      ensureClient(cvr, changes, connection.clientID);
       patchDesires(cvr, changes, connection.clientID, patch, nowMs);
     });
   }

@@ -427,6 +427,24 @@ describe('clients that are gone', () => {
     expect([...b.store.desired]).toEqual([`${b.clientID}/q-probe`]);
   });
 
+  test('one that was taken for gone and is not is known again when it asks for something', async () => {
+    await using a = await open(want(put('q')));
+    await got(a, 'q');
+    await using b = await open({clientGroupID: a.clientGroupID, init: {activeClients: []}});
+    await b.until(() => b.store.got.has('q'), 'the other tab is served');
+    const known = async () =>
+      (
+        await db.query(
+          `SELECT 1 FROM "${db.appID}_0/cvr".clients WHERE "clientGroupID" = $1 AND "clientID" = $2`,
+          [a.clientGroupID, a.clientID],
+        )
+      ).rowCount;
+    expect(await known()).toBe(0);
+    a.send('changeDesiredQueries', {desiredQueriesPatch: [put('q-probe', {group: 'probe'})]});
+    await got(a, 'q-probe');
+    expect(await known()).toBe(1);
+  });
+
   test('closeConnection changes nothing', async () => {
     await using a = await open(want(put('q')));
     await got(a, 'q');
