@@ -132,7 +132,10 @@ export class ClientGroup {
 
   /** The connection has a new credential. */
   updateAuth(connection: ClientConnection): Promise<void> {
-    return this.#enqueue(connection, () => this.#queries.authenticate(connection));
+    return this.#enqueue(connection, () => {
+      this.#clients.pin(connection);
+      this.#queries.authenticate(connection);
+    });
   }
 
   /** Queries that the app's endpoint is asked for. Empty before the view record was loaded. */

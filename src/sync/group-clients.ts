@@ -23,6 +23,8 @@ export class GroupClients {
   readonly #clients = new Map<string, Client>();
   /** undefined until a first connection was taken in. */
   #userID: string | null | undefined;
+  /** Whether one of them had a token: then the user's name alone opens nothing. */
+  #authenticated = false;
 
   get userID(): string | null | undefined {
     return this.#userID;
@@ -51,10 +53,17 @@ export class GroupClients {
     previous?.connection.close(`replaced by ${connection.wsID}`);
   }
 
-  /** The first connection that was validated decides whose group it is. @throws ProtocolError `Unauthorized` */
+  /**
+   * The first connection that was validated decides whose group it is, and the first with a token that all need one.
+   * @throws ProtocolError `Unauthorized`
+   */
   pin(connection: ClientConnection): void {
     this.#check(connection);
     this.#userID = connection.userID;
+    if (this.#authenticated || connection.auth.kind === 'none') return;
+    this.#authenticated = true;
+    for (const {connection: other} of [...this.#clients.values()])
+      if (other.auth.kind === 'none') other.fail(withoutToken());
   }
 
   /** undefined if the connection is not, or no longer, its client's current one. */
@@ -96,8 +105,12 @@ export class GroupClients {
       this.#clients.get(clientID)?.connection.send(['transformError', [error]]);
   }
 
-  #check({userID}: ClientConnection): void {
+  #check({userID, auth}: ClientConnection): void {
     if (this.#userID !== undefined && this.#userID !== userID)
       throw protocolError('Unauthorized', 'The client group belongs to another user.');
+    if (this.#authenticated && auth.kind === 'none') throw withoutToken();
   }
 }
+
+const withoutToken = () =>
+  protocolError('Unauthorized', 'The client group belongs to a user whose clients have a token.');

@@ -145,6 +145,33 @@ test('a group belongs to the user of its first client', async () => {
   expect(ann.closed).toBeNull();
 });
 
+test('where one client of a group has a token, another cannot come, or stay, by the name of the user alone', async () => {
+  using ann = await connect('ann');
+  await got(ann, 'notes');
+  const {clientGroupID} = ann;
+  using late = await connect('ann', {clientGroupID, token: ''});
+  expect((await late.ended()).code).toBe(3000);
+  expect(late.errors).toMatchObject([{kind: 'Unauthorized'}]);
+  expect(held(ann)).toEqual(['ann-1', 'public']);
+  for (const how of ['connects', 'renews']) {
+    using early = await connect('ann', {token: ''});
+    await got(early, 'notes');
+    expect(held(early)).toEqual(['public']);
+    using owner = await connect('ann', {
+      clientGroupID: early.clientGroupID,
+      ...(how === 'renews' ? {token: ''} : {}),
+    });
+    if (how === 'renews') {
+      await owner.next('pokeEnd');
+      owner.send(['updateAuth', {auth: await token('ann')}]);
+    }
+    await until(() => held(owner).includes('ann-1'), 'the owner sees her rows');
+    expect((await early.ended()).code).toBe(3000);
+    expect(early.errors).toMatchObject([{kind: 'Unauthorized'}]);
+    expect(held(early)).toEqual(['public']);
+  }
+});
+
 test('a new token changes what is seen; an older one does not, and another user ends the connection', async () => {
   using ann = await connect('ann');
   await got(ann, 'notes');
