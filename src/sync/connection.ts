@@ -12,6 +12,8 @@ import type {Handshake} from './handshake.ts';
 import type {AppTargets, Auth, ClientConnection, MessageHandler, SentWitness} from './types.ts';
 import {wireFrames} from './wire-frames.ts';
 
+/** As clients write it: answered at once, also while their group works. Others wait for their turn. */
+const PING_FRAME = JSON.stringify(['ping', {}]);
 const PONG_FRAME = JSON.stringify(['pong', {}]);
 /** A client gives up after 10 s of silence; unsolicited pongs keep it while its group works (protocol.md §1.7). */
 const QUIET_CHECK_MS = 3000;
@@ -160,7 +162,7 @@ export class Connection implements ClientConnection {
   #receive(data: RawData): void {
     if (this.#closed) return;
     const frame = data.toString();
-    if (frame.startsWith('["ping"')) return this.#write(PONG_FRAME);
+    if (frame === PING_FRAME) return this.#write(PONG_FRAME);
     this.#queue.push(frame);
     if (this.#queue.length >= MAX_QUEUED) this.#socket.pause();
     this.#next();
@@ -180,7 +182,9 @@ export class Connection implements ClientConnection {
 
   async #handle(message: string | Up): Promise<void> {
     try {
-      await this.#handler.message(this, typeof message === 'string' ? parseUp(message) : message);
+      const parsed = typeof message === 'string' ? parseUp(message) : message;
+      if (parsed[0] === 'ping') this.#write(PONG_FRAME);
+      else await this.#handler.message(this, parsed);
     } catch (error) {
       this.fail(toProtocolError(error, this.#log, this.clientID));
     }

@@ -11,15 +11,16 @@ let db: TestDatabase;
 let daemon: Daemon;
 /** In the same group as the offender where that is possible, and open all the time. */
 let witness: RawClient;
+const witnessGroup = `g${randomBytes(5).toString('hex')}`;
 
 const issues = {
   tables: {
     issue: {columns: {id: {type: 'string'}, title: {type: 'string'}}, primaryKey: ['id']},
   },
 };
-const put = (hash: string, table: string) => ({op: 'put', hash, ast: {table, orderBy: [['id', 'asc']]}});
 const named = (arg: unknown) => ({op: 'put', hash: 'n', name: 'n', args: [arg]});
 const nested = (levels: number): unknown => JSON.parse(`${'['.repeat(levels)}${']'.repeat(levels)}`);
+const put = (hash: string, table: string) => ({op: 'put', hash, ast: {table, orderBy: [['id', 'asc']]}});
 
 beforeAll(async () => {
   db = await createDatabase('CREATE TABLE issue (id text PRIMARY KEY, title text)');
@@ -30,6 +31,7 @@ beforeAll(async () => {
   });
   witness = rawClient({
     server: daemon.url,
+    clientGroupID: witnessGroup,
     init: {clientSchema: issues, desiredQueriesPatch: [put('w', 'issue')]},
   });
   await witness.next('pokePart', (part: {gotQueriesPatch?: unknown}) => part.gotQueriesPatch !== undefined);
@@ -51,8 +53,6 @@ const othersAreServed = async () => {
   expect(witness.closed).toBeNull();
 };
 
-const offender = (options: Partial<Parameters<typeof rawClient>[0]> = {}) =>
-  rawClient({
 const like = (hash: string, value: string) => {
   const {ast, ...rest} = put(hash, 'issue');
   const left = {type: 'column', name: 'title'};
@@ -60,8 +60,10 @@ const like = (hash: string, value: string) => {
 };
 const insert = (value: Record<string, unknown>) => ({op: 'insert' as const, tableName: 'issue', value});
 
+const offender = (options: Partial<Parameters<typeof rawClient>[0]> = {}) =>
+  rawClient({
     server: daemon.url,
-    clientGroupID: witness.clientGroupID,
+    clientGroupID: witnessGroup,
     init: {desiredQueriesPatch: []},
     ...options,
   });
@@ -82,14 +84,14 @@ test.each([
     'conditions nested without end',
     `["changeDesiredQueries",{"desiredQueriesPatch":[{"op":"put","hash":"d","ast":{"table":"issue","where":${'{"type":"and","conditions":['.repeat(3000)}${']}'.repeat(3000)}}}]}]`,
   ],
-])('%s gets InvalidMessage and ends its own socket', async (_, message) => {
-  using client = offender();
   ['a query hash with NUL', ['changeDesiredQueries', {desiredQueriesPatch: [put('a\0b', 'issue')]}]],
   ['arguments nested too deeply', ['changeDesiredQueries', {desiredQueriesPatch: [named(nested(501))]}]],
   [
     'arguments nested without end',
     `["changeDesiredQueries",{"desiredQueriesPatch":[{"op":"put","hash":"d","name":"n","args":${'['.repeat(90_000 / 2)}${']'.repeat(90_000 / 2)}}]}]`,
   ],
+])('%s gets InvalidMessage and ends its own socket', async (_, message) => {
+  using client = offender();
   await client.next('pokeEnd');
   client.send(message);
   await client.ended();
@@ -97,8 +99,6 @@ test.each([
   await othersAreServed();
 });
 
-test('a binary frame is read as text', async () => {
-  using client = offender();
 /** Otherwise the client would be told for ever that the database is busy, and a value too deep for SQLite end others' queries. */
 test.each([
   [
@@ -137,6 +137,8 @@ test.each(['constructor', '__proto__', 'toString'])('a client may call itself %s
   expect(again.errors).toEqual([]);
 });
 
+test('a binary frame is read as text', async () => {
+  using client = offender();
   await client.next('pokeEnd');
   client.socket.send(Buffer.from([0, 255, 254]));
   await client.ended();
@@ -157,8 +159,6 @@ test('a query over an unknown table fails alone', async () => {
   await othersAreServed();
 });
 
-test('a message over the size limit closes its socket with 1009', async () => {
-  using client = offender();
 /** A search text that was cut within an emoji, say: PostgreSQL could not store it, and the whole group failed. */
 test.each([
   ['half of a surrogate pair', like('bad', 'a\ud83d')],
@@ -180,6 +180,8 @@ test.each([
   expect(client.errors).toEqual([]);
 });
 
+test('a message over the size limit closes its socket with 1009', async () => {
+  using client = offender();
   await client.next('pokeEnd');
   client.send(JSON.stringify(['ping', {padding: 'x'.repeat(200_000)}]));
   expect((await client.ended()).code).toBe(1009);
@@ -248,12 +250,12 @@ test.each([
   await client.ended();
   expect(client.errors).toMatchObject([{kind: 'VersionNotSupported', origin: 'zeroCache'}]);
   expect(client.errors[0]?.message).toContain(whose);
-});
-
   // What such a client says may have another form.
   using other = offender({protocol, init: {desiredQueriesPatch: {of: 'another form'}}});
   await other.ended();
   expect(other.errors).toMatchObject([{kind: 'VersionNotSupported'}]);
+});
+
 test('garbage instead of an upgrade harms nobody', async () => {
   const say = (bytes: string | Buffer) =>
     new Promise<void>(resolve => {
@@ -283,6 +285,17 @@ test('garbage instead of an upgrade harms nobody', async () => {
     fetch(`${daemon.url}//`).then(response => response.arrayBuffer()),
   ]);
   await othersAreServed();
+});
+
+test('a ping is answered however it is written, and what only begins like one is no ping', async () => {
+  using client = offender();
+  await client.next('pokeEnd');
+  client.send(' [ "ping" , {} ] ');
+  await client.next('pong');
+  client.send('["ping"nonsense');
+  await client.ended();
+  expect(client.errors.map(({kind}) => kind)).toEqual(['InvalidMessage']);
+  expect(client.received.filter(([type]) => type === 'pong')).toHaveLength(1);
 });
 
 test('a client that deletes itself is refused', async () => {
