@@ -1,4 +1,4 @@
-import type {ProtocolError} from '../src/protocol/error-body.ts';
+import {type ProtocolError, protocolError} from '../src/protocol/error-body.ts';
 import type {Up} from '../src/protocol/up.ts';
 import type {ClientGroup} from '../src/sync/client-group.ts';
 import type {InspectHandler} from '../src/sync/inspect.ts';
@@ -24,6 +24,8 @@ export const handleMessages = (deps: MessagesDeps): MessageHandler => {
     connection: ClientConnection,
     [type, body]: Up,
   ): Promise<void> => {
+    if (type !== 'initConnection' && !group.serves(connection))
+      throw protocolError('InvalidMessage', 'The first message must be initConnection.');
     switch (type) {
       case 'initConnection':
         await identity.admit(group, connection, body);

@@ -106,6 +106,11 @@ export class ClientGroup {
     if (this.#clients.remove(connection)) this.#lingerIfEmpty();
   }
 
+  /** Whether its initConnection was taken in. */
+  serves(connection: ClientConnection): boolean {
+    return this.#clients.of(connection)?.ready ?? false;
+  }
+
   init(connection: ClientConnection, body: InitConnection): Promise<void> {
     return this.#enqueue(connection, context => {
       const client = this.#clients.of(connection);

@@ -4,7 +4,7 @@ import {afterAll, beforeAll, expect, test} from 'vitest';
 import WebSocket from 'ws';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
-import {connectUrl, protocolHeader, type RawClient, rawClient} from '../helpers/raw-client.ts';
+import {connectUrl, protocolHeader, pushOf, type RawClient, rawClient} from '../helpers/raw-client.ts';
 
 /** Whatever one connection sends, it learns what was wrong with it and nobody else notices (protocol.md §1.6, §4). */
 let db: TestDatabase;
@@ -296,6 +296,22 @@ test('a ping is answered however it is written, and what only begins like one is
   await client.ended();
   expect(client.errors.map(({kind}) => kind)).toEqual(['InvalidMessage']);
   expect(client.received.filter(([type]) => type === 'pong')).toHaveLength(1);
+});
+
+test.each([
+  ['changeDesiredQueries', {desiredQueriesPatch: []}],
+  ['push', pushOf(witnessGroup, [])[1]],
+  ['deleteClients', {clientIDs: ['somebody']}],
+  ['updateAuth', {auth: ''}],
+  ['ackMutationResponses', {id: 1, clientID: 'somebody'}],
+  ['inspect', {op: 'version', id: 'i'}],
+])('%s before initConnection gets InvalidMessage', async (type, body) => {
+  using client = offender({init: null, clientGroupID: witnessGroup});
+  await client.next('connected');
+  client.send([type, body]);
+  await client.ended();
+  expect(client.errors.map(({kind}) => kind)).toEqual(['InvalidMessage']);
+  expect(client.received).toHaveLength(2);
 });
 
 test('a client that deletes itself is refused', async () => {
