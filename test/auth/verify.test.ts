@@ -9,7 +9,7 @@ import {ProtocolError} from '../../src/protocol/error-body.ts';
 import type {Auth} from '../../src/sync/types.ts';
 import {testConfig} from '../helpers/config.ts';
 
-const config = testConfig({url: 'postgres://h/d', appID: 'a'} as never, '/tmp');
+const config = testConfig({url: 'postgres://h/d', appID: 'a'}, '/tmp');
 const verifierOf = (auth: Partial<(typeof config)['auth']>, more: object = {}) =>
   createTokenVerifier({...config, auth: {...config.auth, ...auth}, ...more});
 const secret = 'a secret of some length for HS256';
