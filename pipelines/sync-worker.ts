@@ -51,9 +51,6 @@ export interface SyncWorker {
   stop(reason: string, handOverMs?: number): Promise<void>;
 }
 
-/** A group without clients is kept this long for a quick reconnect. */
-const LINGER_MS = 5000;
-
 /** One worker process: its registry of query graphs, its client groups, and the pools they use. */
 export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker> => {
   const {config, log, board} = deps;
@@ -95,7 +92,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     registry,
     cvrPool: pools.cvr,
     transform: transformBoth(transformLocally(currentPermissions), named, log),
-    lingerMs: LINGER_MS,
+    lingerMs: config.clientGroupLingerMs,
   });
   const verifier = createTokenVerifier(config);
   const identity = createIdentity({

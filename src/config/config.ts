@@ -64,6 +64,7 @@ export interface ZeroConfig {
   };
   readonly replicationLagReportIntervalMs: number;
   readonly numSyncWorkers: number;
+  readonly clientGroupLingerMs: number;
   readonly yieldThresholdMs: number;
   readonly enableQueryPlanner: boolean;
   readonly enableQueryCovering: boolean;

@@ -31,7 +31,11 @@ beforeAll(async () => {
   db = await createDatabase(
     'CREATE TABLE item (id text PRIMARY KEY, grp text NOT NULL, n int NOT NULL, body text); CREATE INDEX ON item (grp)',
   );
-  daemon = await startDaemon({upstream: db.url, appID: db.appID});
+  daemon = await startDaemon({
+    upstream: db.url,
+    appID: db.appID,
+    env: {ZERO_CLIENT_GROUP_LINGER_MS: '500'},
+  });
   await db.query(`UPDATE "${db.appID}".permissions SET permissions = $1`, [anyone]);
   await db.query(`INSERT INTO item VALUES ('probe', 'probe', 1)`);
   // Permissions travel by replication: until they have come, nobody sees anything.
@@ -134,7 +138,7 @@ test('a change reaches every group of the same queries, each at its own cookie, 
   }
 });
 
-/** A group without clients lingers for five seconds. */
+/** A group without clients lingers for half a second. */
 const letGo = async (c: StoreClient) =>
   until(async () => {
     const response = await fetch(`${daemon.url}/pipelines`);

@@ -64,6 +64,13 @@ export const serverOptions = {
     about:
       'Processes that serve clients. One processor is left to the replicator. 0 makes this node a replication-manager, which serves no clients itself.',
   }),
+  clientGroupLingerMs: number({
+    ours: true,
+    ...count,
+    default: 5000,
+    about:
+      'Milliseconds for which the queries of clients that are all gone are kept up to date, so that they find them when they come back. Longer costs memory and processor, shorter makes a lost connection dearer.',
+  }),
   yieldThresholdMs: number({
     min: 0,
     default: 10,
