@@ -52,6 +52,7 @@ export const createServing = (deps: ServingDeps): Serving => {
   const {shard, taskID, log, registry, cvrPool} = deps;
   const journal = new RowJournal(cvrPool, shard, log);
   const store = new CvrStore(cvrPool, shard, taskID, journal);
+  journal.busy = () => store.isCommitting || registry.isHydrating;
   const groups = new Map<string, ClientGroup>();
   const views = new Views();
   const waiting = new Waiting(() => registry.version);

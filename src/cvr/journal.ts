@@ -5,7 +5,7 @@ import {cvrStatements} from './statements.ts';
 
 /** Rows written in one transaction, about. */
 const MAX_ROWS = 20_000;
-/** Commits that clients wait for go first, for so long at most. */
+/** What clients wait for goes first, for so long at most. */
 const DELAY_MS = 50;
 const PATIENCE_MS = 1000;
 const RETRY_MS = 1000;
@@ -23,7 +23,7 @@ export class RowJournal {
   readonly #sql: ReturnType<typeof cvrStatements>;
   /** Rows by group that are, or may be, still in the journal; and since when, in order. */
   readonly #pending = new Map<string, {readonly rows: number; readonly sinceMs: number}>();
-  /** Says whether clients wait for commits. */
+  /** Says whether clients wait for something. */
   busy: () => boolean = () => false;
   #running: Promise<void> | null = null;
   #timer: NodeJS.Timeout | undefined;

@@ -53,7 +53,11 @@ export class CvrStore {
     this.#taskID = taskID;
     this.#sql = cvrStatements(shard);
     this.#journal = journal;
-    journal.busy = () => this.#running > 0;
+  }
+
+  /** Clients wait for a commit. */
+  get isCommitting(): boolean {
+    return this.#running > 0;
   }
 
   /**

@@ -1,4 +1,4 @@
-import {ident} from '../pg/identifier.ts';
+import {ident, literal} from '../pg/identifier.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {Snapshot} from '../replica/snapshots.ts';
 import {type SqliteValue, VERSION_COLUMN} from '../replica/table-spec.ts';
@@ -48,6 +48,8 @@ export class NodeSql {
   #byIdentityText: string | undefined;
   #byRowidText: string | undefined;
   #allRowsText: string | undefined;
+  /** Rows of one transaction or of the first sync share the text of their version: fewer texts to keep. */
+  #lastVersion = '';
   readonly #parentsTexts = new Map<NodePlan, string>();
 
   /** @throws QueryError if a condition does not fit its columns. */
@@ -202,15 +204,18 @@ export class NodeSql {
   }
 
   #row(values: RawRow): NodeRow {
-    const {minRowVersion, name} = this.#plan.table;
+    const {role, table} = this.#plan;
+    const {minRowVersion, name} = table;
+    const version = values[1]! > minRowVersion ? values[1]! : minRowVersion;
+    if (version !== this.#lastVersion) this.#lastVersion = version;
     return {
       row: {
-        id: `${name}\0${values[2]}` as RowId,
+        id: values[2]! as RowId,
         table: name,
-        rowVersion: (values[1]! > minRowVersion ? values[1]! : minRowVersion) as Version,
+        rowVersion: this.#lastVersion as Version,
         put: values[0]!,
       },
-      key: values[3]!,
+      key: role === 'root' ? ROOT_KEY : values[3]!,
       childKeys: values.length > 5 ? values.slice(5) : NO_KEYS,
       order: values[4]!,
     };
@@ -225,18 +230,19 @@ const rowsOfTuples = ({table}: NodePlan, columns: readonly string[]): string =>
     ? `json_each(?) k CROSS JOIN ${ident(table.name)} t ON ${joinTuples(columns, 't')} WHERE 1`
     : `${ident(table.name)} t WHERE ${inTuples(columns, 't')}`;
 
-/** Row, version, identity, own key, order columns as JSON (null unless a root window), key per emitted child. */
+/** Row, version, id, own key (null at a root), order columns as JSON (null unless a root window), key per emitted child. */
 type RawRow = (string | null)[];
 
 const select = (plan: NodePlan): string => {
   const {table, key, childField} = plan;
   const children = emittedChildren(plan).map(child => tupleJson(table, child.parentField, 't'));
-  const own = childField.length ? tupleJson(table, childField, 't') : `'${ROOT_KEY}'`;
+  const id = `${literal(table.name)} || char(0) || ${keyJson(table, key, 't')}`;
+  const own = childField.length ? tupleJson(table, childField, 't') : 'NULL';
   const order =
     plan.role === 'root' && plan.limit !== null
       ? `json_array(${plan.order.map(([name]) => `t.${ident(name)}`).join(', ')})`
       : 'NULL';
-  return `SELECT ${[rowJson(table, 't'), `COALESCE(t.${ident(VERSION_COLUMN)}, '')`, keyJson(table, key, 't'), own, order, ...children].join(', ')}`;
+  return `SELECT ${[rowJson(table, 't'), `COALESCE(t.${ident(VERSION_COLUMN)}, '')`, id, own, order, ...children].join(', ')}`;
 };
 
 export const groupByKey = (rows: readonly NodeRow[]): Map<string, NodeRow[]> => {

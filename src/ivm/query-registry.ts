@@ -92,6 +92,10 @@ class Registry implements InspectableRegistry {
     return this.#tables;
   }
 
+  get isHydrating(): boolean {
+    return this.#hydrating.size > 0;
+  }
+
   async acquire(ast: AST, keys: PrimaryKeys): Promise<QueryGraph> {
     const text = sharingText(ast)(keys);
     const graph = this.#graphs.get(text) ?? (await this.#hydrateOnce(text, ast, keys));

@@ -73,6 +73,8 @@ export interface QueryRegistry {
   /** Identity of the initial sync that built the replica. */
   readonly replicaVersion: Version;
   readonly tables: ReadonlyMap<string, TableSpec>;
+  /** Somebody waits for the rows of a new graph. */
+  readonly isHydrating: boolean;
   /**
    * Finds or builds the graph for a transformed AST (permissions and static parameters already bound) and adds a
    * reference. Hydrates in time slices; when the promise settles the graph has joined `version`.

@@ -42,6 +42,8 @@ export class View {
   readonly #distinct: readonly QueryGraph[];
   /** `"<query>":1,…` of the queries that a graph answers. */
   readonly #counts = new Map<QueryGraph, string>();
+  /** The references of every row where there is one graph; null: it depends on the row. */
+  readonly #alone: string | null;
   #whole: WeakRef<RowSet> | null = null;
 
   constructor(graphs: GraphMap) {
@@ -52,6 +54,7 @@ export class View {
       this.#counts.set(graph, known ? `${known},${own}` : own);
     }
     this.#distinct = [...this.#counts.keys()];
+    this.#alone = this.#distinct.length === 1 ? `{${[...this.#counts.values()][0]}}` : null;
   }
 
   get(id: RowId): PresentRow | undefined {
@@ -85,6 +88,7 @@ export class View {
 
   /** As in `rows.refCounts`; a graph holds a row once, however often its query yields it. */
   references(id: RowId): string {
+    if (this.#alone) return this.#alone;
     let text = '{';
     for (const [graph, counts] of this.#counts)
       if (graph.has(id)) text += text.length > 1 ? `,${counts}` : counts;
