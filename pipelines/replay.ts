@@ -26,11 +26,11 @@ export interface ReplayDeps {
   readonly asides: string | null;
   readonly options: RecordingOptions;
   readonly partBytes?: number | undefined;
-  readonly board?: StageBoard;
+  readonly board?: StageBoard | undefined;
   /** Awaited before each group of frames: where stepping waits for its user. */
-  readonly beforeGroup?: () => Promise<void>;
+  readonly beforeGroup?: (() => Promise<void>) | undefined;
   /** Awaited before each step of what came beside the stream. */
-  readonly beforeAside?: () => Promise<void>;
+  readonly beforeAside?: (() => Promise<void>) | undefined;
 }
 
 /**
@@ -82,17 +82,21 @@ export const replay = (deps: ReplayDeps): Observable<ReplayedBatch> => {
 export const replayFixture = (
   {dir, case: {partBytes}}: Fixture<WalCase>,
   db: Database,
-  {board, ...options}: RecordingOptions & Pick<ReplayDeps, 'board' | 'beforeGroup'> = {},
-): Observable<ReplayedBatch> => {
-  const {beforeGroup, ...reading} = options;
-  return replay({
+  {
+    board,
+    beforeGroup,
+    beforeAside,
+    ...options
+  }: RecordingOptions & Pick<ReplayDeps, 'board' | 'beforeGroup' | 'beforeAside'> = {},
+): Observable<ReplayedBatch> =>
+  replay({
     db,
     watermark: readReplicaState(db).stateVersion,
     recording: join(dir, WAL_FILE),
     asides: asidesOf(dir),
-    options: reading,
+    options,
     partBytes,
-    ...(board ? {board} : {}),
-    ...(beforeGroup ? {beforeGroup} : {}),
+    board,
+    beforeGroup,
+    beforeAside,
   });
-};

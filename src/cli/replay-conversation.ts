@@ -1,29 +1,19 @@
 import {join} from 'node:path';
 import type {Database} from 'better-sqlite3';
-import type pg from 'pg';
-import {createServing} from '../../pipelines/serving.ts';
-import {PermissionsCache} from '../auth/permissions.ts';
-import {CVR_PLANS, ensureCvrSchema} from '../cvr/schema.ts';
+import {replayFixture} from '../../pipelines/replay.ts';
+import {WorkerReplay} from '../../pipelines/replay-worker.ts';
+import {CVR_PLANS} from '../cvr/schema.ts';
 import {FixtureUnusable} from '../errors.ts';
-import {StageBoard} from '../flow/stage.ts';
-import {createQueryRegistry, type InspectableRegistry, LINGER_ROWS} from '../ivm/query-registry.ts';
-import {silentLog} from '../observe/log.ts';
 import {createPool} from '../pg/connect.ts';
 import type {Version} from '../pg/lsn.ts';
-import {Conductor} from '../replay/conversation/conductor.ts';
 import {conversationsOf} from '../replay/conversation/files.ts';
-import {type Line, parseConversationLine} from '../replay/conversation/line.ts';
-import {PacedGroup} from '../replay/conversation/paced-group.ts';
 import {firstReplica} from '../replay/first-replica.ts';
 import type {Fixture, WalCase} from '../replay/fixture.ts';
-import {LineWriter, parseLine, readLines} from '../replay/lines.ts';
+import {createScratchDatabase} from '../replay/scratch-database.ts';
 import {type Outcome, settle} from '../replay/settle.ts';
+import {WalSteps} from '../replay/wal-steps.ts';
 import {WorkFolder} from '../replay/work-folder.ts';
 import {readReplicaState} from '../replica/sync-context.ts';
-import {CommitTimes} from '../sync/commit-times.ts';
-import {transformLocally} from '../sync/transform-locally.ts';
-import {createScratchDatabase} from './scratch-database.ts';
-import {WalSteps} from './wal-steps.ts';
 
 /**
  * Replays what a server said with its clients: its query graphs and client groups do the same in the same order, from the
@@ -44,7 +34,10 @@ export const replayConversation = async (
   let wal: WalSteps | undefined;
   try {
     db = await firstReplica(fixture, work.file('replica.db'));
-    wal = new WalSteps(db, fixture);
+    const replica = db;
+    wal = new WalSteps(turn =>
+      replayFixture(fixture, replica, {perTransaction: true, beforeGroup: turn, beforeAside: turn}),
+    );
     for (const file of files)
       workers.push(
         await WorkerReplay.open(join(fixture.dir, file), work.file(file), work.file('replica.db'), pool),
@@ -90,104 +83,3 @@ const reach = async (wal: WalSteps, db: Database, version: Version): Promise<voi
       `The recording has no version ${version}: after the last one comes ${stateVersion}.`,
     );
 };
-
-type Lines = AsyncGenerator<{readonly line: Line; readonly text: string}>;
-
-/** One sync worker of the recorded server. */
-class WorkerReplay {
-  readonly conductor: Conductor;
-  readonly out: LineWriter;
-  readonly #lines: Lines;
-  readonly #serving: ReturnType<typeof createServing>;
-  readonly #registry: InspectableRegistry;
-  /** Version that the replica must have before it goes on; null at the end. */
-  waitsFor: Version | null;
-  #next: string;
-
-  private constructor(
-    lines: Lines,
-    begin: {readonly line: Line & {op: 'begin'}; readonly text: string},
-    outFile: string,
-    replicaFile: string,
-    cvrPool: pg.Pool,
-  ) {
-    const {appID, shardNum, usePlanner, version} = begin.line;
-    const shard = `${appID}_${shardNum}`;
-    this.#lines = lines;
-    this.#next = begin.text;
-    this.waitsFor = version;
-    this.out = new LineWriter(outFile);
-    this.#registry = createQueryRegistry({
-      replicaFile,
-      appID,
-      log: silentLog,
-      slowHydrateMs: Number.POSITIVE_INFINITY,
-      usePlanner,
-      lingerRows: LINGER_ROWS,
-    });
-    const permissions = new PermissionsCache(() => this.#registry.permissionsRow());
-    this.#serving = createServing({
-      shard,
-      taskID: 'replay',
-      log: silentLog,
-      board: new StageBoard(),
-      times: new CommitTimes(),
-      registry: this.#registry,
-      cvrPool,
-      transform: transformLocally(() => permissions.current()),
-      lingerMs: 0,
-    });
-    this.#serving.makeGroup = (...made) => new PacedGroup(...made);
-    this.conductor = new Conductor({serving: this.#serving, cvrPool, shard, out: this.out});
-  }
-
-  static async open(
-    file: string,
-    outFile: string,
-    replicaFile: string,
-    cvrPool: pg.Pool,
-  ): Promise<WorkerReplay> {
-    const lines = readConversation(file);
-    const {value} = await lines.next();
-    const line: Line | undefined = value?.line;
-    if (line?.op !== 'begin') throw new FixtureUnusable(`${file} does not say how it begins.`);
-    await ensureCvrSchema(cvrPool, `${line.appID}_${line.shardNum}`);
-    return new WorkerReplay(lines, {line, text: value.text}, outFile, replicaFile, cvrPool);
-  }
-
-  /** Moves the query graphs to the replica's version and plays on until they are to be moved again. */
-  async goOn(): Promise<void> {
-    this.out.write(this.#next);
-    const epoch = this.#registry.advance();
-    if (epoch) this.#serving.deliver(epoch);
-    for await (const {line, text} of remaining(this.#lines)) {
-      if (line.op === 'begin') continue;
-      if (line.op !== 'advance') {
-        await this.conductor.play(line, text);
-        continue;
-      }
-      this.#next = text;
-      this.waitsFor = line.to;
-      return;
-    }
-    await this.conductor.finish();
-    this.waitsFor = null;
-  }
-
-  async close(): Promise<void> {
-    await this.#lines.return(undefined);
-    await this.#serving.stop(null, 0);
-    this.#registry.close();
-  }
-}
-
-/** Items of a generator that is not to be closed when the loop is left. */
-const remaining = <T>(source: AsyncGenerator<T>): AsyncIterable<T> => ({
-  [Symbol.asyncIterator]: () => ({next: () => source.next()}),
-});
-
-async function* readConversation(file: string): Lines {
-  let n = 0;
-  for await (const text of readLines(file))
-    yield {line: parseLine(file, ++n, text, parseConversationLine), text};
-}

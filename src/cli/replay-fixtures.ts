@@ -2,8 +2,8 @@ import {FixtureUnusable} from '../errors.ts';
 import {conversationsOf} from '../replay/conversation/files.ts';
 import type {Divergence} from '../replay/divergence.ts';
 import {type Fixture, findFixtures, type QueryCase, readFixture, type WalCase} from '../replay/fixture.ts';
+import {replayQueryCase} from '../replay/replay-query-case.ts';
 import type {Outcome} from '../replay/settle.ts';
-import {replayQueryCase} from './replay-query-case.ts';
 import {replayWalCase, type WalCaseOptions} from './replay-wal-case.ts';
 
 export interface ReplayOptions extends WalCaseOptions {

@@ -3,12 +3,13 @@ import {join} from 'node:path';
 import {Subject, takeUntil, tap} from 'rxjs';
 import {type replay, replayFixture} from '../../pipelines/replay.ts';
 import {DaemonError} from '../errors.ts';
-import {formatLsn, type Lsn} from '../pg/lsn.ts';
+import type {Lsn} from '../pg/lsn.ts';
 import {dumpReplica} from '../replay/dump-replica.ts';
 import {firstReplica} from '../replay/first-replica.ts';
 import {type Fixture, WAL_FILE, type WalCase} from '../replay/fixture.ts';
 import {LineWriter} from '../replay/lines.ts';
-import {logLine, type ReplayedTransaction} from '../replay/log-lines.ts';
+import {logLine} from '../replay/log-lines.ts';
+import {ReplayedTotals} from '../replay/replayed-totals.ts';
 import {type Outcome, settle} from '../replay/settle.ts';
 import {Stepper, type Terminal} from '../replay/stepper.ts';
 import {WorkFolder} from '../replay/work-folder.ts';
@@ -40,7 +41,7 @@ export const replayWalCase = async (fixture: Fixture<WalCase>, options: WalCaseO
     stopped.next();
   };
   const stepper = options.step ? new Stepper(options.step, replicaFile, stop) : null;
-  const totals = new Totals(transaction => stepper?.show(transaction));
+  const totals = new ReplayedTotals(transaction => stepper?.show(transaction));
   const started = performance.now();
   try {
     if (options.keep) deleteReplica(options.keep);
@@ -51,7 +52,7 @@ export const replayWalCase = async (fixture: Fixture<WalCase>, options: WalCaseO
         replayFixture(fixture, db, {
           until: options.until,
           perTransaction: stepper !== null,
-          ...(stepper ? {beforeGroup: () => stepper.next()} : {}),
+          beforeGroup: stepper ? () => stepper.next() : undefined,
         }).pipe(
           tap(batch => {
             for (const entry of batch.entries) log.write(logLine(entry));
@@ -103,46 +104,3 @@ const run = (chain: ReturnType<typeof replay>): Promise<Fault | null> =>
       complete: () => resolve(null),
     }),
   );
-
-/** Counts, and joins the parts of a large transaction. */
-class Totals {
-  readonly #onTransaction: (transaction: ReplayedTransaction) => void;
-  #open: ReplayedTransaction | null = null;
-  #transactions = 0;
-  #changes = 0;
-  #last: Lsn | null = null;
-
-  constructor(onTransaction: (transaction: ReplayedTransaction) => void) {
-    this.#onTransaction = onTransaction;
-  }
-
-  add(part: ReplayedTransaction): void {
-    for (const kinds of part.changes.values())
-      for (const count of Object.values(kinds)) this.#changes += count;
-    const whole = this.#open ? {...part, changes: sum(this.#open.changes, part.changes)} : part;
-    this.#open = part.commitTimeMs === null ? whole : null;
-    if (this.#open) return;
-    this.#transactions++;
-    this.#last = part.commitLsn;
-    this.#onTransaction(whole);
-  }
-
-  text(partial: boolean): string {
-    const where = partial
-      ? `, stopped ${this.#last === null ? 'before the first' : `after ${formatLsn(this.#last)}`}`
-      : '';
-    return `${count(this.#transactions, 'transaction')}, ${count(this.#changes, 'change')}${where}`;
-  }
-}
-
-const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
-
-const sum = (a: ReplayedTransaction['changes'], b: ReplayedTransaction['changes']) => {
-  const both = new Map([...a].map(([table, kinds]) => [table, {...kinds}]));
-  for (const [table, kinds] of b) {
-    const known = both.get(table) ?? {};
-    for (const [kind, n] of Object.entries(kinds)) known[kind] = (known[kind] ?? 0) + n;
-    both.set(table, known);
-  }
-  return both;
-};

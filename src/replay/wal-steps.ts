@@ -1,11 +1,6 @@
-import {join} from 'node:path';
-import type {Database} from 'better-sqlite3';
-import type {Subscription} from 'rxjs';
-import {replay} from '../../pipelines/replay.ts';
+import type {Observable, Subscription} from 'rxjs';
 import {FixtureUnusable} from '../errors.ts';
-import {asidesOf} from '../replay/first-replica.ts';
-import {type Fixture, WAL_FILE, type WalCase} from '../replay/fixture.ts';
-import {readReplicaState} from '../replica/sync-context.ts';
+import type {ReplayedBatch} from './log-lines.ts';
 
 /** Applies a recording to its replica one transaction at a time, or one step of what came beside the stream. */
 export class WalSteps {
@@ -14,17 +9,9 @@ export class WalSteps {
   #applied: {resolve(): void; reject(error: unknown): void} | null = null;
   #ended: unknown = null;
 
-  constructor(db: Database, {dir, case: facts}: Fixture<WalCase>) {
-    this.#chain = replay({
-      db,
-      watermark: readReplicaState(db).stateVersion,
-      recording: join(dir, WAL_FILE),
-      asides: asidesOf(dir),
-      options: {perTransaction: true},
-      partBytes: facts.partBytes,
-      beforeGroup: () => this.#turn(),
-      beforeAside: () => this.#turn(),
-    }).subscribe({
+  /** `chain` replays a recording, and waits for its turn before each transaction and each step of what came beside it. */
+  constructor(chain: (turn: () => Promise<void>) => Observable<ReplayedBatch>) {
+    this.#chain = chain(() => this.#turn()).subscribe({
       next: ({transactions}) => {
         if (transactions.at(-1)?.commitTimeMs === null) return;
         this.#applied?.resolve();

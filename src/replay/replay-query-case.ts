@@ -1,11 +1,11 @@
-import type {Fixture, QueryCase} from '../replay/fixture.ts';
-import {LineWriter} from '../replay/lines.ts';
-import {readQueryScript} from '../replay/query-fixture.ts';
-import {QueryReplica} from '../replay/query-replica.ts';
-import {replayQueries} from '../replay/replay-queries.ts';
-import {type Outcome, settle} from '../replay/settle.ts';
-import {WorkFolder} from '../replay/work-folder.ts';
 import {deleteReplica} from '../replica/open.ts';
+import type {Fixture, QueryCase} from './fixture.ts';
+import {LineWriter} from './lines.ts';
+import {readQueryScript} from './query-fixture.ts';
+import {QueryReplica} from './query-replica.ts';
+import {replayQueries} from './replay-queries.ts';
+import {type Outcome, settle} from './settle.ts';
+import {WorkFolder} from './work-folder.ts';
 
 const DIFFS = 'expect.diffs.ndjson';
 
