@@ -1,4 +1,4 @@
-import {catchError, concat, defer, ignoreElements, type Observable, of, throwError, timer} from 'rxjs';
+import {Observable, of, retry, tap, throwError, timer} from 'rxjs';
 import {DaemonError, type Recovery} from '../src/errors.ts';
 import type {Log} from '../src/observe/log.ts';
 import {upstreamFault} from '../src/pg/upstream-fault.ts';
@@ -42,13 +42,14 @@ export const supervise = ({
     delayMs = FIRST_DELAY_MS;
     rebuilt = false;
   };
-  const pause = (): Observable<never> => {
-    const wait = timer(delayMs).pipe(ignoreElements());
+  const pause = (): Observable<unknown> => {
+    const wait = timer(delayMs);
     delayMs = Math.min(delayMs * 2, MAX_DELAY_MS);
     return wait;
   };
 
-  const recover = (raw: unknown): Observable<ReplicatorEvent> => {
+  /** Emits when the stream is to be subscribed to again. */
+  const recover = (raw: unknown, tell: (event: ReplicatorEvent) => void): Observable<unknown> => {
     const error = replicaError(raw) ?? upstreamFault(raw) ?? raw;
     const recovery: Recovery = error instanceof DaemonError ? error.recovery : 'stop';
     if (recovery === 'resync' && rebuilds) {
@@ -56,24 +57,17 @@ export const supervise = ({
       log.warn({code}, `${message} The replica is rebuilt.`);
       status.recovered(code, message);
       status.faults.set('replication', error as DaemonError, 'fault');
-      const event: ReplicatorEvent = {type: 'recovery', code, reason: message};
-      const again = rebuilt;
+      tell({type: 'recovery', code, reason: message});
+      const wait = rebuilt ? pause() : of(null);
       rebuilt = true;
-      return concat(
-        of(event),
-        again ? defer(pause) : [],
-        defer(() => {
-          deleteReplica(file);
-          return supervised();
-        }),
-      );
+      return wait.pipe(tap(() => deleteReplica(file)));
     }
     if (recovery === 'resume' && waitsOut()) {
       if (status.state === 'streaming') status.state = 'reconnecting';
       const {code, message} = error as DaemonError;
       status.faults.set('replication', error as DaemonError, 'fault');
       log[delayMs > 5000 ? 'error' : 'warn']({code}, `${message} Trying again in ${delayMs} ms.`);
-      return concat(pause(), defer(supervised));
+      return pause();
     }
     if (recovery === 'resync')
       log.error('The replica would have to be rebuilt, which ZERO_AUTO_RESET forbids: the server stops.');
@@ -81,6 +75,10 @@ export const supervise = ({
     return throwError(() => error);
   };
 
-  const supervised = (): Observable<ReplicatorEvent> => stream(onProgress).pipe(catchError(recover));
-  return defer(supervised);
+  return new Observable(out =>
+    // Not by a subscription within the one that failed: after hours without PostgreSQL they would be too many to pass through.
+    stream(onProgress)
+      .pipe(retry({delay: error => recover(error, event => out.next(event))}))
+      .subscribe(out),
+  );
 };
