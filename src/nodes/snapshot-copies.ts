@@ -80,11 +80,17 @@ export class SnapshotCopies {
     const path = `${this.#prefix}${++this.#count}`;
     const making = {path, stop: new AbortController()};
     this.#making = making;
-    const shortage = await this.#shortage();
-    if (shortage) {
-      this.#making = null;
-      this.#options.log.error(shortage);
-      return {reason: 'no-room', message: shortage};
+    let hasRoom = false;
+    try {
+      const shortage = await this.#shortage();
+      hasRoom = shortage === null;
+      if (shortage) {
+        this.#options.log.error(shortage);
+        return {reason: 'no-room', message: shortage};
+      }
+    } finally {
+      // Also where nobody could say: the file may be away for a moment, and others come again.
+      if (!hasRoom) this.#making = null;
     }
     void this.#make(making, watermark);
     return this.#preparing(path);

@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -299,3 +300,15 @@ const unusedUri = async (): Promise<string> => {
   await new Promise(resolve => server.close(resolve));
   return `ws://127.0.0.1:${port}`;
 };
+
+test('a replica that was away when somebody asked for it is handed out to who comes later', async () => {
+  await using node = await snapshotNode(replica.file, {watermark: () => replica.version});
+  const away = `${replica.file}.away`;
+  renameSync(replica.file, away);
+  const answer = await fetch(`${node.uri.replace('ws:', 'http:')}${SNAPSHOT_PATH}`);
+  expect(answer.status).toBe(500);
+  expect(node.snapshots.isCopying).toBe(false);
+  renameSync(away, replica.file);
+  await fetchTo(node.uri);
+  expect(titles(file)).toEqual(titles(replica.file));
+});
