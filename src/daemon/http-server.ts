@@ -4,6 +4,7 @@ import {createServer, type IncomingMessage, type Server, type ServerResponse} fr
 import type {Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {pipeline} from 'node:stream/promises';
 import {writeHeapSnapshot} from 'node:v8';
 import {isAdminPassword} from '../auth/admin-password.ts';
 import type {ZeroConfig} from '../config/config.ts';
@@ -87,9 +88,10 @@ const respond = async (deps: HttpDeps, request: IncomingMessage, response: Serve
       if (!admitted(deps, request, response, 'Heapz')) return;
       const file = writeHeapSnapshot(join(tmpdir(), `zerostream-${process.pid}-${Date.now()}.heapsnapshot`));
       response.setHeader('Content-Disposition', 'attachment; filename="zerostream.heapsnapshot"');
-      createReadStream(file)
-        .on('close', () => void rm(file, {force: true}))
-        .pipe(response);
+      // Whoever goes in the middle of it leaves nothing behind either.
+      await pipeline(createReadStream(file), response)
+        .catch(() => {})
+        .finally(() => rm(file, {force: true}));
       return;
     }
     default:

@@ -1,3 +1,5 @@
+import {readdirSync} from 'node:fs';
+import {tmpdir} from 'node:os';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
@@ -125,6 +127,12 @@ test('the admin pages want the password and say what they count', async () => {
   const heap = await get('/heapz', PASSWORD);
   expect(heap.headers.get('content-disposition')).toContain('attachment');
   expect(await heap.text()).toMatch(/^\{"snapshot"/);
+  // Nor does who goes in the middle of it leave the file behind.
+  const gone = await get('/heapz', PASSWORD);
+  await gone.body!.cancel();
+  const left = () =>
+    readdirSync(tmpdir()).filter(name => name.startsWith(`zerostream-${daemon.process.pid}-`));
+  await until(() => left().length === 0, 'the files of heap snapshots are removed');
 });
 
 test('health and metrics are open to all', async () => {
