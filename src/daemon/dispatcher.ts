@@ -16,6 +16,10 @@ const STOP_GRACE_MS = 10_000;
 /** Within that, clients leave no faster than another server can take them up. */
 const HAND_OVER_MS = 6000;
 
+/** What the dispatcher asks of a child process. */
+export type DispatchedChild = Pick<Child, 'name' | 'pid' | 'exited' | 'send' | 'inspect' | 'stop'>;
+export type StartChild = (...args: ConstructorParameters<typeof Child>) => DispatchedChild;
+
 /**
  * Owns the child processes: one replicator and N sync workers. Passes versions on, hands upgraded sockets to the worker
  * of their client group, and ends with the first child that ends by itself.
@@ -28,17 +32,21 @@ export class Dispatcher {
   readonly #config: ZeroConfig;
   readonly #log: Log;
   readonly #startedAtMs = Date.now();
-  readonly #replicator: Child;
-  #workers: Child[] = [];
+  readonly #start: StartChild;
+  readonly #replicator: DispatchedChild;
+  #workers: DispatchedChild[] = [];
   #latest: VersionReady | null = null;
   /** Where workers hear of versions; null: through here. */
   #versionsAt: string | null = null;
   #stopping = false;
+  /** Workers of an earlier replica are ending. */
+  #restarting = false;
   #fail: (code: number) => void = () => {};
   #becomeReady: () => void = () => {};
   #readyWorkers = 0;
 
-  constructor(config: ZeroConfig, log: Log) {
+  constructor(config: ZeroConfig, log: Log, start: StartChild = (...child) => new Child(...child)) {
+    this.#start = start;
     this.#config = config;
     this.#log = log;
     this.failed = new Promise(resolve => {
@@ -47,9 +55,7 @@ export class Dispatcher {
     this.ready = new Promise(resolve => {
       this.#becomeReady = resolve;
     });
-    this.#replicator = this.#watch(
-      new Child('replicator', 0, config, message => this.#fromReplicator(message)),
-    );
+    this.#replicator = this.#watch(start('replicator', 0, config, message => this.#fromReplicator(message)));
     this.#startWorkers();
   }
 
@@ -106,7 +112,7 @@ export class Dispatcher {
     this.#readyWorkers = 0;
     this.#workers = Array.from({length: this.#config.numSyncWorkers}, (_, index) =>
       this.#watch(
-        new Child('sync-worker', index, this.#config, message => {
+        this.#start('sync-worker', index, this.#config, message => {
           if (message.type === 'ready') {
             this.#readyWorkers++;
             if (this.isReady) this.#becomeReady();
@@ -118,7 +124,7 @@ export class Dispatcher {
   }
 
   /** Tells a worker where versions come from. */
-  #tell(worker: Child): void {
+  #tell(worker: DispatchedChild): void {
     if (this.#versionsAt) worker.send({type: 'versions-at', path: this.#versionsAt});
     else if (this.#latest) worker.send({type: 'version-ready', ready: this.#latest});
   }
@@ -149,7 +155,10 @@ export class Dispatcher {
     const old = this.#workers;
     this.#latest = null;
     this.#workers = [];
+    if (this.#restarting) return;
+    this.#restarting = true;
     await Promise.all(old.map(worker => worker.stop(reason, STOP_GRACE_MS)));
+    this.#restarting = false;
     if (!this.#stopping) this.#startWorkers();
   }
 
@@ -157,7 +166,7 @@ export class Dispatcher {
     if (!this.#stopping) this.#log.error({process: name, ...(code ? {code} : {})}, message);
   }
 
-  #watch(child: Child): Child {
+  #watch(child: DispatchedChild): DispatchedChild {
     void child.exited.then(code => {
       if (this.#stopping || (child !== this.#replicator && !this.#workers.includes(child))) return;
       this.#log.error({process: child.name, exitCode: code}, 'a process ended; the server stops');
