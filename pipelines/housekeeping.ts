@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import {catchError, concatMap, defer, EMPTY, interval, merge, type Observable, of, tap} from 'rxjs';
+import {catchError, defer, EMPTY, exhaustMap, interval, merge, type Observable, of, tap} from 'rxjs';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import {purgeInactive} from '../src/cvr/purge.ts';
 import type {CvrStore, LifeSign} from '../src/cvr/store.ts';
@@ -27,7 +27,7 @@ export const housekeeping = (deps: HousekeepingDeps): Observable<unknown> => {
   const signs = interval(LIFE_SIGN_MS).pipe(
     stage(
       'sign-of-life',
-      concatMap(() =>
+      exhaustMap(() =>
         defer(() => store.touch(live())).pipe(
           catchError(err => {
             log.warn({err}, 'the view records could not be told that their groups are alive');

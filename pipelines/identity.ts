@@ -1,4 +1,4 @@
-import {concatMap, from, interval, merge, mergeMap, type Observable} from 'rxjs';
+import {exhaustMap, from, interval, merge, mergeMap, type Observable} from 'rxjs';
 import type {NamedQueries} from '../src/app-server/named-queries.ts';
 import {isAuthFailure} from '../src/auth/auth-failure.ts';
 import {resolveAuth} from '../src/auth/resolve-auth.ts';
@@ -107,7 +107,7 @@ export const createIdentity = (deps: IdentityDeps): Identity => {
     return interval(Math.min(Math.max(seconds * 100, 100), 30_000)).pipe(
       stage(
         name,
-        concatMap(() => from(due()).pipe(mergeMap(work, CONCURRENCY))),
+        exhaustMap(() => from(due()).pipe(mergeMap(work, CONCURRENCY))),
       ),
     );
   };

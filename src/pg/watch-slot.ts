@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import {catchError, concatMap, EMPTY, from, type Observable, timer} from 'rxjs';
+import {catchError, EMPTY, exhaustMap, from, type Observable, timer} from 'rxjs';
 import {type SlotHealth, slotHealth} from './slot.ts';
 
 /**
@@ -11,4 +11,6 @@ export const watchSlot = (
   slot: string,
   everyMs: number,
 ): Observable<SlotHealth> =>
-  timer(everyMs, everyMs).pipe(concatMap(() => from(slotHealth(client, slot)).pipe(catchError(() => EMPTY))));
+  timer(everyMs, everyMs).pipe(
+    exhaustMap(() => from(slotHealth(client, slot)).pipe(catchError(() => EMPTY))),
+  );
