@@ -7,6 +7,7 @@ import {openReader} from '../../src/replica/open.ts';
 import {startDaemon} from '../helpers/daemon.ts';
 import {limitedRole} from '../helpers/limited-role.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
+import {untilServed} from '../helpers/served.ts';
 import {until} from '../helpers/until.ts';
 import {fixtureReplay} from './io.ts';
 import {startRecording} from './start-recording.ts';
@@ -84,6 +85,7 @@ test('at rest, and with transactions in between: the dump of the replica is the 
   await using db = await createDatabase(DDL);
   await using daemon = await startDaemon({upstream: db.url, appID: db.appID});
   await write(db, 1);
+  await untilServed(daemon, 'SELECT count(*) = 1 FROM tick WHERE n = 1');
   const dir = join(root, 'rest');
   const end = await startRecording({server: daemon.url, out: dir, about: 'at rest'});
   for (let n = 2; n < 20; n++) await write(db, n);
