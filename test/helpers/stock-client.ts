@@ -1,3 +1,4 @@
+import {setMaxListeners} from 'node:events';
 import {Zero, type ZeroOptions} from '@rocicorp/zero';
 import WebSocket from 'ws';
 
@@ -14,6 +15,9 @@ class QuietWebSocket extends WebSocket {
   }
 }
 Object.assign(globalThis, {WebSocket: QuietWebSocket});
+
+// The client listens to one signal for each pause it makes, and goes on listening when the pause is over: Node would warn.
+setMaxListeners(0);
 
 type AnySchema = ZeroOptions['schema'];
 
