@@ -140,7 +140,7 @@ const listen = (server: Server, port: number, host: string | undefined): Promise
         new ListenError(
           error.code === 'EADDRINUSE'
             ? `Port ${port} is in use by another program. Choose another with ZERO_PORT or --port.`
-            : `Cannot listen on port ${port}: ${error.message}`,
+            : `Cannot listen on port ${port} (${error.code}). Choose another with ZERO_PORT or --port.`,
           {cause: error},
         ),
       ),

@@ -59,11 +59,15 @@ export const startPostgres = async (
   const url = `postgres://postgres:${options.password}@127.0.0.1:${options.port}/postgres`;
   const startedAt = Date.now();
   let refusedAt: number | null = null;
+  let refusal: string | null = null;
   for (;;) {
     const answer = await ask(url);
     if (answer === 'welcome') return {port: options.port, exited, stop: () => stop(child, exited)};
-    // Another server answers, or ours does with another password: which of them shows when ours has come to its port.
-    if (answer === 'refused') refusedAt ??= Date.now();
+    // Another server answers, or ours with a fault of its data: which of them shows when ours has come to its port.
+    if (answer !== 'silent') {
+      refusedAt ??= Date.now();
+      refusal = answer.refused;
+    }
     if (ended || late(startedAt, START_MS) || (refusedAt !== null && late(refusedAt, REFUSAL_MS))) break;
     await new Promise(resolve => setTimeout(resolve, 30));
   }
@@ -71,22 +75,26 @@ export const startPostgres = async (
   const said = endOfLog(folder.log, from);
   if (/could not bind/.test(said)) return null;
   throw new DevelopmentImpossible(
-    refusedAt === null
+    refusal === null
       ? `PostgreSQL did not start. The end of ${folder.log}:\n${said}\n  If its data is damaged, begin anew with zerostream dev --reset.`
-      : 'PostgreSQL refuses the password that its data was made with. Begin anew with zerostream dev --reset.',
+      : `PostgreSQL starts, but nobody gets in: ${refusal}. Begin anew with zerostream dev --reset.`,
   );
 };
 
 const late = (since: number, ms: number): boolean => Date.now() - since > ms;
 
-const ask = async (url: string): Promise<'welcome' | 'refused' | 'silent'> => {
+/** A server that starts, stops or is full will answer otherwise in a moment. */
+const PASSING = /^(57P0|53300)/;
+
+const ask = async (url: string): Promise<'welcome' | 'silent' | {readonly refused: string}> => {
   const client = new pg.Client({connectionString: url, connectionTimeoutMillis: 5000});
   client.on('error', () => {});
   try {
     await client.connect();
     return 'welcome';
   } catch (error) {
-    return (error as {code?: string}).code === '28P01' ? 'refused' : 'silent';
+    const {code = '', severity, message} = error as {code?: string; severity?: string; message: string};
+    return severity && !PASSING.test(code) ? {refused: message} : 'silent';
   } finally {
     await client.end().catch(() => {});
   }

@@ -10,7 +10,7 @@ import {DEMO_EXAMPLE} from './demo-schema.ts';
 import {type DevFolder, emptyDevFolder, openDevFolder, removeUnfinished} from './dev-folder.ts';
 import type {DevOptions} from './dev-options.ts';
 import {lockFolder} from './folder-lock.ts';
-import {isFree} from './free-port.ts';
+import {listenFault} from './free-port.ts';
 import {type Interruption, watchSignals} from './interruption.ts';
 import {isLocalOrigin} from './local-origin.ts';
 import {pageServer} from './page-server.ts';
@@ -33,9 +33,12 @@ export const runDemo = async (options: DevOptions = {daemonArgs: []}): Promise<n
     replica: join(tmpdir(), 'zerostream.db'),
   }).config;
   const file = options.sql === undefined ? null : readSqlFile(options.sql);
-  if (port !== 0 && !(await isFree(port)))
+  const fault = port === 0 ? null : await listenFault(port);
+  if (fault !== null)
     throw new DevelopmentImpossible(
-      `Port ${port} is in use by another program, perhaps another zerostream. Stop that one, or choose another port: npx zerostream dev --port ${port + 10}`,
+      fault === 'EADDRINUSE'
+        ? `Port ${port} is in use by another program, perhaps another zerostream. Stop that one, or choose another port: npx zerostream dev --port ${port + 10}`
+        : `You may not listen on port ${port} (${fault}). Choose one above 1023, such as npx zerostream dev --port 4848`,
     );
   say.line();
   say.line(`${say.bold('zerostream')} ${VERSION}, development mode`);

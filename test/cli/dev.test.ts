@@ -88,6 +88,10 @@ describe('a folder of development mode', {timeout: 180_000}, () => {
     expect(existsSync(join(folder.path, '.zero'))).toBe(false);
   });
 
+  test.skipIf(process.getuid?.() === 0)('a port that takes privileges is told', async () => {
+    expect(await refused([], 80)).toContain('You may not listen on port 80 (EACCES). Choose one above 1023');
+  });
+
   test('a faulty schema file is told with its line', async () => {
     expect(await refused(['--sql', 'none.sql'])).toContain('There is no file');
     writeFileSync(sql, 'CREATE TABLE a (id int);\nCOPY a (id) FROM stdin;\n1\n\\.\n');
@@ -236,6 +240,14 @@ describe('a folder of development mode', {timeout: 180_000}, () => {
     process.kill(pid, 'SIGINT');
     expect(await dev!.exited).toBe(1);
     expect(dev!.output()).toContain('PostgreSQL ended by itself');
+  });
+
+  test('data that PostgreSQL starts on but cannot read is told, with how to begin anew', async () => {
+    const base = join(folder.path, '.zero', 'pg', 'base');
+    for (const name of readdirSync(base)) rmSync(join(base, name), {recursive: true});
+    expect(await refused()).toMatch(
+      /cannot start:\n {2}PostgreSQL starts, but nobody gets in: .*\. Begin anew with zerostream dev --reset\.\n$/,
+    );
   });
 });
 
