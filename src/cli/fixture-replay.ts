@@ -3,6 +3,7 @@ import {DaemonError} from '../errors.ts';
 import {type Lsn, parseLsn} from '../pg/lsn.ts';
 import type {Terminal} from '../replay/stepper.ts';
 import {removeWorkFoldersOnSignals} from '../replay/work-folder.ts';
+import {endWithReader} from './end-with-reader.ts';
 import {type RecordFlags, recordFixture, redactRecording} from './record-fixture.ts';
 import {replayFixtures} from './replay-fixtures.ts';
 
@@ -38,7 +39,10 @@ It ends with 0 when all is as expected, 1 when a fixture differs, 2 when it cann
  */
 export const runFixtureReplay = async (argv: readonly string[], io: Io = process): Promise<number> => {
   let code = 0;
-  if (io === process) removeWorkFoldersOnSignals();
+  if (io === process) {
+    removeWorkFoldersOnSignals();
+    endWithReader();
+  }
   const program = new Command('fixture-replay')
     .description('Replays recorded fixtures through the stages of the server, without PostgreSQL.')
     .configureOutput({writeOut: text => io.stdout.write(text), writeErr: text => io.stderr.write(text)})
@@ -116,8 +120,10 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    if (!(error instanceof DaemonError)) throw error;
-    io.stderr.write(`fixture-replay: ${error.code} ${error.message}\n`);
+    const {code, message, syscall} = error as NodeJS.ErrnoException;
+    // A file that cannot be read or written is no fault of ours.
+    if (!(error instanceof DaemonError || syscall)) throw error;
+    io.stderr.write(`fixture-replay: ${syscall ? '' : `${code} `}${message}\n`);
     return 2;
   }
 };

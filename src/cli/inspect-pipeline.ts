@@ -4,6 +4,7 @@ import type {DaemonInspection} from '../observe/inspection.ts';
 import {renderHtml} from '../observe/render-html.ts';
 import {renderMermaid} from '../observe/render-mermaid.ts';
 import {renderText} from '../observe/render-text.ts';
+import {endWithReader} from './end-with-reader.ts';
 import {explainAst} from './explain-ast.ts';
 import {fetchInspection, type Target} from './fetch-inspection.ts';
 import {serveInspector} from './serve-inspector.ts';
@@ -32,6 +33,7 @@ Examples:
 
 /** `inspect-pipeline`: what a running server does, stage by stage and query by query. @returns the exit code. */
 export const runInspectPipeline = async (argv: readonly string[]): Promise<number> => {
+  endWithReader();
   const command = new Command('inspect-pipeline')
     .description(
       'Shows the stages, query graphs and client groups of a running zerostream, with rates, lag and what is in flight.',

@@ -85,6 +85,15 @@ describe('once', () => {
     expect(readFileSync('README.md', 'utf8')).toContain(`\`\`\`mermaid\n${out}\`\`\``);
   });
 
+  test('a reader that stops reading ends it without a word', async () => {
+    const command = `${process.execPath} dist/inspect-pipeline.js --url ${daemon.url} --password ${PASSWORD} --watch`;
+    const child = spawn('bash', ['-o', 'pipefail', '-c', `${command} | head -1`]);
+    let err = '';
+    child.stderr.on('data', chunk => (err += chunk));
+    const code = await new Promise<number | null>(resolve => child.once('close', resolve));
+    expect({code, err}).toEqual({code: 0, err: ''});
+  });
+
   test('a missing password and a server that is not there are told', async () => {
     expect(await inspect()).toMatchObject({
       code: 1,

@@ -1,5 +1,5 @@
 import {spawnSync} from 'node:child_process';
-import {readFileSync, rmSync} from 'node:fs';
+import {mkdirSync, readFileSync, rmSync} from 'node:fs';
 import {join} from 'node:path';
 import {describe, expect, test} from 'vitest';
 import {openReader} from '../../src/replica/open.ts';
@@ -252,6 +252,15 @@ test('--step prints a line per transaction, whole ones even if they went in part
     expect.stringMatching(/ {2}item: 100 update, 100 insert, 66 delete; other: 1 insert$/),
     expect.stringMatching(/ {2}item: 1 update$/),
   ]);
+});
+
+test('an expectation that cannot be written is told in a line', async () => {
+  const file = join(copy.dir, LOG);
+  rmSync(file);
+  mkdirSync(file);
+  const {code, err} = await fixtureReplay('--bless', copy.dir);
+  expect(code).toBe(2);
+  expect(err).toMatch(/^fixture-replay: EISDIR: .*\n$/);
 });
 
 test('the bins replay too, and exit with the code', () => {
