@@ -38,6 +38,8 @@ export interface SyncWorkerDeps {
   readonly board: StageBoard;
   /** The first item tells that the replica is there. */
   readonly versions: Observable<VersionReady>;
+  /** The query graphs cannot follow the replica; nothing more comes from here. */
+  readonly onError: (error: unknown) => void;
 }
 
 export interface SyncWorker {
@@ -113,11 +115,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
   });
 
   const advancing = advanceQueries(versions, registry, serving, board, times).subscribe({
-    error: error => {
-      log.fatal({err: error}, 'the query graphs cannot follow the replica');
-      process.exitCode = 1;
-      process.disconnect?.();
-    },
+    error: deps.onError,
   });
   running.add(
     housekeeping({

@@ -65,7 +65,14 @@ const record = (socket: Socket, request: ConversationRequest): void => {
   void worker.record(socket, request);
 };
 
-startSyncWorker({config: parent.config, workerIndex, log: parent.log, board, versions})
+startSyncWorker({
+  config: parent.config,
+  workerIndex,
+  log: parent.log,
+  board,
+  versions,
+  onError: error => parent.fatal(error),
+})
   .then(started => {
     worker = started;
     parent.send({type: 'ready'});

@@ -1,6 +1,6 @@
 import {createServer} from 'node:net';
 import {expect, test} from 'vitest';
-import {openReader} from '../../src/replica/open.ts';
+import {deleteReplica, openReader} from '../../src/replica/open.ts';
 import {type DaemonOptions, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase} from '../helpers/postgres.ts';
 import {freePort, startPostgres} from '../helpers/postgres-server.ts';
@@ -99,6 +99,16 @@ test('a replica file that another server has is left alone', async () => {
     (await db.query('SELECT slot_name FROM pg_replication_slots WHERE database = current_database()'))
       .rowCount,
   ).toBe(1);
+});
+
+test('a replica that is deleted while it is served ends the server with a reason', async () => {
+  await using db = await createDatabase('CREATE TABLE t (id int PRIMARY KEY)');
+  await using daemon = await startDaemon({upstream: db.url, appID: db.appID});
+  deleteReplica(daemon.replicaFile);
+  await db.query('INSERT INTO t VALUES (1)');
+  expect(await daemon.exited).toBe(13);
+  expect(daemon.output()).toContain(`code=R005 Cannot open the replica file ${daemon.replicaFile}`);
+  expect(daemon.output()).not.toMatch(/\n\s+at .*\(/);
 });
 
 test('a port in use is said to be', async () => {
