@@ -12,7 +12,7 @@ import {
 import type {Version} from '../pg/lsn.ts';
 import {keepAlive} from './keep-alive.ts';
 import {secretHeaders} from './secret.ts';
-import {type Consumed, type Subscription, subscriptionUrl, type ToSubscriber} from './wire.ts';
+import {type Consumed, parseJson, type Subscription, subscriptionUrl, type ToSubscriber} from './wire.ts';
 
 export interface ChangeSourceOptions extends Subscription {
   /** Address of the other node's change-streamer. */
@@ -79,7 +79,7 @@ export const changeSource = (options: ChangeSourceOptions): Observable<Buffer> =
     ws.on('message', (data: Buffer, isBinary) => {
       if (out.closed) return;
       if (isBinary) return out.next(data);
-      const parsed = toSubscriber.safeParse(JSON.parse(data.toString()));
+      const parsed = toSubscriber.safeParse(parseJson(data.toString()));
       if (!parsed.success) return unavailable('said something that this release does not understand');
       if (parsed.data.type === 'status') return onStatus(parsed.data.watermark);
       const {error, message} = parsed.data;

@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import {changeLogSchema} from '../change-log/schema.ts';
 import {shardName, type ZeroConfig} from '../config/config.ts';
 import {DaemonError} from '../errors.ts';
@@ -75,11 +76,10 @@ interface LostReplica {
 const lostReplica = async (config: RecoveryOptions['config']): Promise<LostReplica | null> => {
   const shard = shardName(config);
   const cdc = changeLogSchema(shard);
-  const [change, upstream] = await Promise.all([
-    connect(config.change.db, {purpose: 'recover-replica'}),
-    connect(config.upstream.db, {purpose: 'recover-replica'}),
-  ]);
+  const change = await connect(config.change.db, {purpose: 'recover-replica'});
+  let upstream: pg.Client | null = null;
   try {
+    upstream = await connect(config.upstream.db, {purpose: 'recover-replica'});
     const {rows} = await change.query<{replicaVersion: string; oldest: string; owner: string | null}>(
       `SELECT c."replicaVersion", s."ownerAddress" AS owner, (SELECT min(watermark) FROM ${cdc}."changeLog") AS oldest
        FROM ${cdc}."replicationConfig" c, ${cdc}."replicationState" s`,
@@ -101,6 +101,6 @@ const lostReplica = async (config: RecoveryOptions['config']): Promise<LostRepli
     if (['42P01', '3F000'].includes((error as {code?: string}).code ?? '')) return null;
     throw error;
   } finally {
-    await Promise.all([change.end(), upstream.end()]);
+    await Promise.all([change.end(), upstream?.end()]);
   }
 };

@@ -6,7 +6,14 @@ import {WatermarkTooOld} from '../errors.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {Reservation} from './floor.ts';
 import {keepAlive} from './keep-alive.ts';
-import {type Consumed, type Refusal, type Subscription, type ToSubscriber, WINDOW_BYTES} from './wire.ts';
+import {
+  type Consumed,
+  parseJson,
+  type Refusal,
+  type Subscription,
+  type ToSubscriber,
+  WINDOW_BYTES,
+} from './wire.ts';
 
 /** What `inspect-pipeline` shows of a subscriber. */
 export interface SubscriberInspection {
@@ -195,11 +202,3 @@ export class Subscriber {
 }
 
 const CLOSE_MS = 2000;
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-};

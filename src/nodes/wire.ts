@@ -55,3 +55,12 @@ export const subscriptionUrl = (
   if (snapshotPort) url.searchParams.set('snapshotPort', String(snapshotPort));
   return url.href;
 };
+
+/** What the other end has said; null if it is no JSON. */
+export const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+};

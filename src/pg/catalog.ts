@@ -26,6 +26,7 @@ export class Catalog implements CatalogReader {
   readonly #url: string;
   readonly #publications: readonly string[];
   #client: Promise<pg.Client> | null = null;
+  #closed = false;
   #digest = '';
 
   constructor(url: string, publications: readonly string[]) {
@@ -49,8 +50,7 @@ export class Catalog implements CatalogReader {
 
   /** Gives tables an identity that lack one (`mendIdentities`). */
   async mend(schema: PublishedSchema): Promise<MendedTable[]> {
-    this.#client ??= connect(this.#url, {purpose: 'schema'});
-    return mendIdentities(await this.#client, schema);
+    return mendIdentities(await this.#connected(), schema);
   }
 
   /** The next `readIfChanged` gives the schema whatever it is. */
@@ -58,7 +58,19 @@ export class Catalog implements CatalogReader {
     this.#digest = '';
   }
 
+  /** For good: who is still waiting for a transaction to be seen is told that nobody looks any more. */
   close(): void {
+    this.#closed = true;
+    this.#disconnect();
+  }
+
+  #connected(): Promise<pg.Client> {
+    if (this.#closed) throw new Error('The catalog is not read any more.');
+    this.#client ??= connect(this.#url, {purpose: 'schema'});
+    return this.#client;
+  }
+
+  #disconnect(): void {
     void this.#client?.then(
       client => client.end().catch(() => {}),
       () => {},
@@ -67,9 +79,8 @@ export class Catalog implements CatalogReader {
   }
 
   async #read(known: string): Promise<CatalogState | null> {
-    this.#client ??= connect(this.#url, {purpose: 'schema'});
     try {
-      const client = await this.#client;
+      const client = await this.#connected();
       // One statement, one snapshot; the position is read after it was taken.
       const {rows} = await client.query<{
         schema: RawPublishedSchema | null;
@@ -91,7 +102,7 @@ export class Catalog implements CatalogReader {
         lsn: parseLsn(position.rows[0]!.lsn),
       };
     } catch (error) {
-      this.close();
+      this.#disconnect();
       throw error;
     }
   }

@@ -30,6 +30,7 @@ export const connect = async (url: string, options: ConnectOptions): Promise<pg.
     await client.connect();
     await client.query(OUTPUT_STYLE);
   } catch (error) {
+    void client.end().catch(() => {});
     throw unreachable(url, options.purpose, error);
   }
   return client;

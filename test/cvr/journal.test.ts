@@ -123,3 +123,16 @@ test('rows wait while clients wait for commits, but not for ever', async () => {
   expect((await stored(db, 'patient')).rows).toEqual([]);
   await until(async () => (await stored(db, 'patient')).rows.length === 150, 'the rows are in the table');
 });
+
+test('a server that leaves tries nothing more when its time is over', async () => {
+  const [one, other] = [server(db, 'T1'), server(db, 'T2')];
+  let asked = 0;
+  one.journal.busy = () => ++asked > 0;
+  await one.journal.drain(0);
+  await one.store.commit(update('left', '00', '0a', {rows: [many(150, '08')]}));
+  // Takes longer than the delay that the first one's rows had.
+  await other.store.commit(update('later', '00', '0a', {rows: [many(150, '08')]}));
+  await until(() => !other.journal.has('later'), 'the rows of the other are in the table');
+  expect(asked).toBe(0);
+  expect(one.journal.has('left')).toBe(true);
+});

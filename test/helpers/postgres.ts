@@ -37,6 +37,15 @@ export const createDatabase = async (ddl = '', serverUrl = inject('postgresUrl')
   };
 };
 
+/** How many connections of ours to the database there are for a purpose. */
+export const connections = async (db: TestDatabase, purpose: string): Promise<number> => {
+  const {rows} = await db.query(
+    `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = $1 AND application_name = $2`,
+    [db.name, `zerostream-${purpose}`],
+  );
+  return rows[0].n;
+};
+
 const dropDatabase = async (serverUrl: string, name: string) => {
   const admin = new pg.Client(serverUrl);
   await admin.connect();

@@ -2,10 +2,14 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, test} from 'vitest';
+import {UpstreamUnreachable} from '../../src/errors.ts';
+import {recoverReplica} from '../../src/nodes/recover-replica.ts';
+import {silentLog} from '../../src/observe/log.ts';
 import {deleteReplica, openReader} from '../../src/replica/open.ts';
 import {changeStreamer, dump, replicationManager, viewSyncer} from '../helpers/cluster.ts';
+import {testConfig} from '../helpers/config.ts';
 import type {Daemon} from '../helpers/daemon.ts';
-import {createDatabase} from '../helpers/postgres.ts';
+import {connections, createDatabase} from '../helpers/postgres.ts';
 import {freePort} from '../helpers/postgres-server.ts';
 import {until} from '../helpers/until.ts';
 
@@ -118,4 +122,17 @@ test('a new replication-manager with an empty disk takes the replica from the ol
     replica.close();
   }
   expect(vs.output().match(/the replica is fetched/g)?.length).toBe(1);
+});
+
+test('no connection is left where the change log can be asked and upstream cannot', async () => {
+  await using db = await createDatabase();
+  const config = testConfig(db, dir);
+  const asking = recoverReplica({
+    config: {...config, upstream: {...config.upstream, db: 'postgres://u@127.0.0.1:1/x'}},
+    log: silentLog,
+    ownAddress: null,
+    signal: new AbortController().signal,
+  });
+  await expect(asking).rejects.toThrow(UpstreamUnreachable);
+  await until(async () => (await connections(db, 'recover-replica')) === 0, 'the connection is closed');
 });
