@@ -16,12 +16,12 @@ const TRANSIENT_CODES = new Set([
   'ETIMEDOUT',
 ]);
 
-/** True for what passes by itself: a lost connection, a restart or failover of PostgreSQL. */
+/** True for what passes by itself: a lost connection, a restart or failover of PostgreSQL, the end of this server. */
 const isTransient = (error: unknown): boolean => {
   const {code, message} = error as {code?: string; message?: string};
   if (code)
     return TRANSIENT_CODES.has(code) || (code.length === 5 && TRANSIENT_CLASSES.has(code.slice(0, 2)));
-  return /connection (terminated|timeout)|timeout exceeded when trying to connect|client (has encountered|was closed)/i.test(
+  return /connection (terminated|timeout)|timeout exceeded when trying to connect|client (has encountered|was closed)|pool after calling end/i.test(
     message ?? '',
   );
 };

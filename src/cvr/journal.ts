@@ -27,6 +27,7 @@ export class RowJournal {
   busy: () => boolean = () => false;
   #running: Promise<void> | null = null;
   #timer: NodeJS.Timeout | undefined;
+  #drained = false;
 
   constructor(pool: pg.Pool, shard: string, log: Log) {
     this.#pool = pool;
@@ -59,8 +60,9 @@ export class RowJournal {
     await this.#write([clientGroupID]);
   }
 
-  /** Puts in what it can in that time: a server that leaves should leave little to be replayed. */
+  /** Puts in what it can in that time, and no more afterwards: a server that leaves should leave little to be replayed. */
   async drain(budgetMs = DRAIN_MS): Promise<void> {
+    this.#drained = true;
     clearTimeout(this.#timer);
     const until = performance.now() + budgetMs;
     await this.#running;
@@ -68,7 +70,7 @@ export class RowJournal {
   }
 
   #schedule(delayMs: number): void {
-    if (this.#timer || this.#running) return;
+    if (this.#timer || this.#running || this.#drained) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       if (this.busy() && !this.#isOverdue()) return this.#schedule(DELAY_MS);
