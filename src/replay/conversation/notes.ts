@@ -1,4 +1,5 @@
 import type {Down} from '../../protocol/down.ts';
+import type {InitConnection} from '../../protocol/up.ts';
 import type {Auth, ClientConnection} from '../../sync/types.ts';
 import type {Line, RecordedAuth} from './line.ts';
 
@@ -70,6 +71,15 @@ export class Notes {
 }
 
 const POKE_END = Buffer.from('["pokeEnd"');
+
+/** Headers for the app's server, and parameters of its address, are credentials as well. */
+export const withoutTargets = ({
+  userPushURL,
+  userPushHeaders,
+  userQueryURL,
+  userQueryHeaders,
+  ...body
+}: InitConnection): InitConnection => body;
 
 /** What queries can depend on; tokens are not written down. */
 export const withoutToken = (auth: Auth): RecordedAuth =>

@@ -5,7 +5,7 @@ import {SLOW_CLIENT_BYTES} from '../../sync/group-clients.ts';
 import type {GroupDeps} from '../../sync/group-deps.ts';
 import {namedQueriesOf} from '../../sync/transform-queries.ts';
 import type {ClientConnection} from '../../sync/types.ts';
-import {type Notes, withoutToken} from './notes.ts';
+import {type Notes, withoutTargets, withoutToken} from './notes.ts';
 
 export interface RecordedGroupDeps extends GroupDeps {
   readonly notes: Notes;
@@ -53,7 +53,7 @@ export class RecordedGroup extends ClientGroup {
   }
 
   override init(connection: ClientConnection, body: InitConnection): Promise<void> {
-    this.#notes.add({op: 'init', on: this.#notes.numberOf(connection), body});
+    this.#notes.add({op: 'init', on: this.#notes.numberOf(connection), body: withoutTargets(body)});
     return super.init(connection, body);
   }
 
