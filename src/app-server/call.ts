@@ -67,6 +67,10 @@ export const callApp = async ({endpoint, kind, caller, body, traceparent}: CallO
   }
 };
 
+/** All that the app's server gets to see of a caller, as a text. @throws AppCallFailed if nothing can be sent. */
+export const seenOf = (endpoint: Endpoint, kind: CallKind, caller: Caller): string =>
+  JSON.stringify([addressOf(endpoint, kind, caller), [...headersOf(endpoint, kind, caller)]]);
+
 const post = async (
   address: string,
   request: RequestInit,

@@ -1,10 +1,9 @@
 import {createHash} from 'node:crypto';
 import {LRUCache} from 'lru-cache';
 import type {ErroredQuery} from '../protocol/down.ts';
-import type {ProtocolError} from '../protocol/error-body.ts';
 import type {NamedQuery} from '../sync/transform-queries.ts';
 import type {AST} from '../zql/ast.ts';
-import {AppCallFailed, type Caller, callApp} from './call.ts';
+import {AppCallFailed, type Caller, callApp, seenOf} from './call.ts';
 import type {Endpoint} from './endpoint.ts';
 import {checkUser, reportedTransformFailure, transformFailed} from './failures.ts';
 import {type QueryEntry, type QuerySuccess, readQueryResponse} from './query-response.ts';
@@ -29,7 +28,7 @@ export class NamedQueries {
   /** By hash. @throws ProtocolError `TransformFailed`, or `Unauthorized` if the endpoint names another user. */
   async transform(queries: readonly NamedQuery[], caller: Caller): Promise<ReadonlyMap<string, NamedResult>> {
     const results = new Map<string, NamedResult>();
-    const identity = identityOf(caller);
+    const identity = this.#identityOf(caller, queries);
     const asked: NamedQuery[] = [];
     for (const query of queries) {
       const known = this.#cache.get(cacheKey(identity, query));
@@ -52,8 +51,19 @@ export class NamedQueries {
     await this.#ask([], caller);
   }
 
+  /** A digest, so that no answer reaches another caller, and tabs of one user share theirs. */
+  #identityOf(caller: Caller, queries: readonly NamedQuery[]): string {
+    try {
+      const seen = seenOf(this.#endpoint, 'query', caller);
+      return createHash('sha1')
+        .update(JSON.stringify([seen, caller.userID]))
+        .digest('base64');
+    } catch (error) {
+      throw asTransformFailed(error, queries);
+    }
+  }
+
   async #ask(queries: readonly NamedQuery[], caller: Caller): Promise<QuerySuccess> {
-    const ids = queries.map(({hash}) => hash);
     const body = ['transform', queries.map(({hash, name, args}) => ({id: hash, name, args}))];
     let answer: unknown;
     try {
@@ -64,21 +74,23 @@ export class NamedQueries {
         body,
       });
     } catch (error) {
-      throw error instanceof AppCallFailed ? transformFailed(error, ids) : error;
+      throw asTransformFailed(error, queries);
     }
     const read = readQueryResponse(answer);
-    if (!read) throw notUnderstood(ids);
-    if ('failure' in read) throw reportedTransformFailure(read.failure, ids);
+    if (!read) throw asTransformFailed(notUnderstood(), queries);
+    if ('failure' in read) throw reportedTransformFailure(read.failure, idsOf(queries));
     checkUser(read.success.userID, caller.userID);
     return read.success;
   }
 }
 
-const notUnderstood = (ids: readonly string[]): ProtocolError =>
-  transformFailed(
-    new AppCallFailed('parse', 'The app server answered with something else than queries.'),
-    ids,
-  );
+const idsOf = (queries: readonly NamedQuery[]): string[] => queries.map(({hash}) => hash);
+
+const notUnderstood = (): AppCallFailed =>
+  new AppCallFailed('parse', 'The app server answered with something else than queries.');
+
+const asTransformFailed = (error: unknown, queries: readonly NamedQuery[]): unknown =>
+  error instanceof AppCallFailed ? transformFailed(error, idsOf(queries)) : error;
 
 const resultOf = (query: NamedQuery, entry: QueryEntry | undefined): NamedResult => {
   if (entry && 'ast' in entry) return {ast: entry.ast};
@@ -86,20 +98,6 @@ const resultOf = (query: NamedQuery, entry: QueryEntry | undefined): NamedResult
   const message = 'The app server left this query out of its answer.';
   return {error: {error: 'app', id: query.hash, name: query.name, message}};
 };
-
-/** A digest of what the app's server sees of the caller, so that no answer reaches another one. */
-const identityOf = ({auth, headers, userID, appTargets}: Caller): string =>
-  createHash('sha1')
-    .update(
-      JSON.stringify([
-        auth.kind === 'none' ? null : auth.token,
-        userID,
-        headers,
-        appTargets.queryURL ?? null,
-        appTargets.queryHeaders ?? null,
-      ]),
-    )
-    .digest('base64');
 
 /** Name and arguments are part of it: the hash is only what a client claims. */
 const cacheKey = (identity: string, {hash, name, args}: NamedQuery): string =>

@@ -271,6 +271,45 @@ test('headers, cookies and addresses go through only as far as they are allowed'
   ]);
 });
 
+test('what a query means to a user is asked once for all tabs that come together, and anew for another user', async () => {
+  const open = (name: string, more: object = {}) =>
+    rawClient({
+      server: daemon.url,
+      userID: name,
+      token: name,
+      init: {
+        clientSchema: {tables: {}},
+        desiredQueriesPatch: [{op: 'put', hash: 'h', name: 'byText', args: [{text: name}]}],
+      },
+      ...more,
+    });
+  const asked = (name: string) =>
+    app.requests.filter(
+      ({path, headers, body}) =>
+        path === '/query' &&
+        headers.authorization === `Bearer ${name}` &&
+        (body as unknown[][])[1]!.length > 0,
+    ).length;
+  const got = (client: ReturnType<typeof open>) =>
+    client.next('pokePart', part =>
+      JSON.stringify(part).includes('"gotQueriesPatch":[{"op":"put","hash":"h"'),
+    );
+  using one = open('ida');
+  await got(one);
+  using two = open('ida');
+  using tab = open('ida', {clientGroupID: one.clientGroupID});
+  await got(two);
+  await tab.next('pokeEnd');
+  expect(asked('ida')).toBe(1);
+  // What the app gets to see makes a difference.
+  using other = open('ida', {headers: {'x-request': 'other'}});
+  await got(other);
+  expect(asked('ida')).toBe(2);
+  using john = open('john');
+  await got(john);
+  expect(asked('john')).toBe(1);
+});
+
 interface View {
   readonly data: readonly {readonly id: string}[];
   addListener(listener: (data: unknown, type: string) => void): void;
