@@ -19,6 +19,8 @@ const PAGES = ['README.md', 'fixtures/README.md', 'test/bench/README.md'];
 const NOT_RUN: Readonly<Record<string, string>> = {
   'npm ci && npm test': 'this is it: the test run itself begins with it',
   'npm run check': 'runs before the tests in .ci/run',
+  'npm run fuzz -- --minutes 30': 'the same cases run in test/oracle, fewer of them',
+  'npm run chaos -- --minutes 10': 'takes ten minutes',
   'npm run bench': 'takes 40 minutes',
   'npm run bench -- queries T3': 'a bench of some minutes; its parts are the same',
   'npm run bench -- --ours-only --scale 0.05 --rounds 1': 'a bench of some minutes',

@@ -59,7 +59,7 @@ export class RawClient {
   readonly reader: PokeReader;
   /** Called after every finished poke. */
   onPoke: ((poke: Poke) => void) | null = null;
-  readonly #url: string;
+  #url: string;
   readonly #waiters = new Set<Waiter>();
   #socket: WebSocket | null = null;
   #failure: Error | null = null;
@@ -67,9 +67,14 @@ export class RawClient {
   #mutationID = 0;
 
   constructor({url, keep = 'count', clientGroupID = randomBytes(8).toString('hex')}: RawClientOptions) {
-    this.#url = url.replace(/^http/, 'ws');
+    this.#url = url;
     this.clientGroupID = clientGroupID;
     this.reader = new PokeReader(keep);
+  }
+
+  /** The next connection goes to another server. */
+  moveTo(url: string): void {
+    this.#url = url;
   }
 
   /** Resolves when the server has said `connected`; reconnects with the cookie when there is one. */
@@ -95,7 +100,7 @@ export class RawClient {
     const fits = inHeader.length <= 8192;
     this.#failure = null;
     const socket = new WebSocket(
-      `${this.#url}/sync/v51/connect?${params}`,
+      `${this.#url.replace(/^http/, 'ws')}/sync/v51/connect?${params}`,
       fits ? inHeader : encodeProtocol({}),
       {
         perMessageDeflate: false,
