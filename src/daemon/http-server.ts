@@ -1,11 +1,7 @@
-import {createReadStream} from 'node:fs';
-import {rm} from 'node:fs/promises';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
 import {pipeline} from 'node:stream/promises';
-import {writeHeapSnapshot} from 'node:v8';
+import {getHeapSnapshot} from 'node:v8';
 import {isAdminPassword} from '../auth/admin-password.ts';
 import type {ZeroConfig} from '../config/config.ts';
 import type {DaemonInspection} from '../observe/inspection.ts';
@@ -86,12 +82,9 @@ const respond = async (deps: HttpDeps, request: IncomingMessage, response: Serve
       return;
     case '/heapz': {
       if (!admitted(deps, request, response, 'Heapz')) return;
-      const file = writeHeapSnapshot(join(tmpdir(), `zerostream-${process.pid}-${Date.now()}.heapsnapshot`));
       response.setHeader('Content-Disposition', 'attachment; filename="zerostream.heapsnapshot"');
-      // Whoever goes in the middle of it leaves nothing behind either.
-      await pipeline(createReadStream(file), response)
-        .catch(() => {})
-        .finally(() => rm(file, {force: true}));
+      // Not by way of a file: it holds the secrets of the configuration, and others may read the folder.
+      await pipeline(getHeapSnapshot(), response).catch(() => {});
       return;
     }
     default:
