@@ -23,7 +23,7 @@ import {DiskFull, ReplicaUnwritable, SyncInterrupted} from '../src/errors.ts';
 import {drain} from '../src/flow/drain.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
 import type {Log} from '../src/observe/log.ts';
-import {copyTable} from '../src/pg/copy-table.ts';
+import {copyBlocks} from '../src/pg/copy-table.ts';
 import {readPublicationOids} from '../src/pg/publication-oids.ts';
 import {liteTableName, type PublishedSchema, type PublishedTable} from '../src/pg/published-schema.ts';
 import {readPublishedSchema} from '../src/pg/read-published-schema.ts';
@@ -34,13 +34,14 @@ import {slotDanger} from '../src/pg/slot-state.ts';
 import {interrupted, openSnapshot, type SnapshotSession} from '../src/pg/snapshot-session.ts';
 import {watchSlot} from '../src/pg/watch-slot.ts';
 import {replicaError} from '../src/replica/classify-error.ts';
+import {CopiedTable} from '../src/replica/copied-table.ts';
 import {createIndex, createTable} from '../src/replica/create-table.ts';
 import {createMetadataTables, initReplicaState} from '../src/replica/metadata.ts';
 import {deleteReplica, finishBulk, openBulkWriter} from '../src/replica/open.ts';
 import {storeSchema} from '../src/replica/stored-schema.ts';
 import type {SyncContext} from '../src/replica/sync-context.ts';
-import {RowWriter} from '../src/replica/write-rows.ts';
 import type {SyncProgress} from '../src/replication/sync-progress.ts';
+import {PageFile, readRoots} from '../src/sqlite-file/page-file.ts';
 
 export interface InitialSyncDeps {
   readonly config: ZeroConfig;
@@ -52,7 +53,12 @@ export interface InitialSyncDeps {
 interface Sync {
   readonly session: SnapshotSession;
   readonly schema: PublishedSchema;
-  readonly db: Database;
+  /** Where rows go, while SQLite does not have the file open. */
+  readonly pages: PageFile;
+  /** First page of each table by its name. */
+  readonly roots: ReadonlyMap<string, number>;
+  /** Opened when all rows are there. */
+  db: Database | null;
   readonly tempFile: string;
   readonly context: SyncContext;
   readonly estimatedRows: number;
@@ -75,7 +81,8 @@ export const initialSync = ({config, log, board}: InitialSyncDeps): Observable<S
       const ending = sync;
       sync = null;
       if (!ending) return;
-      if (ending.db.open) ending.db.close();
+      ending.pages.close();
+      ending.db?.close();
       if (complete) return ending.session.close();
       deleteReplica(ending.tempFile);
       await ending.session.discard();
@@ -93,15 +100,18 @@ export const initialSync = ({config, log, board}: InitialSyncDeps): Observable<S
         );
         const steps = concat(
           from(copyOrder(opened.schema)).pipe(stage('copy', copyTables(opened))),
-          from(opened.schema.indexes).pipe(
-            stage(
-              'index',
-              map(index => {
-                createIndex(opened.db, index);
-                return progress(opened, 'index', index.name);
-              }),
-            ),
-          ),
+          defer(() => {
+            const db = handOver(opened);
+            return from(opened.schema.indexes).pipe(
+              stage(
+                'index',
+                map(index => {
+                  createIndex(db, index);
+                  return progress(opened, 'index', index.name);
+                }),
+              ),
+            );
+          }),
           defer(async () => {
             await publish(opened, config);
             await end(true);
@@ -199,10 +209,15 @@ const openSession = async (config: ZeroConfig, log: Log): Promise<Sync> => {
     initReplicaState(db, session.replicaVersion, session.publications, context);
     for (const table of schema.tables) createTable(db, table, session.replicaVersion);
     storeSchema(db, schema);
+    db.exec('COMMIT');
+    const roots = readRoots(db);
+    db.close();
     return {
       session,
       schema: {...schema, tables},
-      db,
+      pages: new PageFile(tempFile),
+      roots,
+      db: null,
       tempFile,
       context,
       estimatedRows: Math.round(sizes.rows.reduce((sum, {rows}) => sum + rows, 0)),
@@ -223,29 +238,36 @@ const copyTables =
     return tables.pipe(
       mergeMap(table => {
         const client = free.pop()!;
-        const writer = new RowWriter(
-          sync.db,
-          liteTableName(table),
-          table.columns.map(column => column.name),
-        );
+        const name = liteTableName(table);
+        const rows = new CopiedTable(sync.pages, sync.roots.get(name)!, table, sync.session.replicaVersion);
         return drain(
-          () => copyTable(client, table),
-          ({values, rows, bytes}) => {
-            writer.write(values);
-            sync.copied.rows += rows;
-            sync.copied.bytes += bytes;
-            return progress(sync, 'copy', liteTableName(table));
+          () => copyBlocks(client, table),
+          block => {
+            sync.copied.rows += rows.write(block);
+            sync.copied.bytes += block.length;
+            return progress(sync, 'copy', name);
           },
         ).pipe(
-          tap({complete: () => writer.finish()}),
+          tap({complete: () => rows.finish()}),
           finalize(() => free.push(client)),
         );
       }, sync.workers.length),
     );
   };
 
+/** All rows are there: from here on the file is SQLite's. */
+const handOver = (sync: Sync): Database => {
+  sync.pages.finish();
+  sync.pages.close();
+  sync.db = openBulkWriter(sync.tempFile);
+  sync.db.exec('BEGIN');
+  return sync.db;
+};
+
 /** Marks the replica usable, here and upstream, and gives it its name. */
-const publish = async ({session, schema, context, db, tempFile}: Sync, config: ZeroConfig) => {
+const publish = async (sync: Sync, config: ZeroConfig) => {
+  const {session, schema, context, tempFile} = sync;
+  const db = sync.db!;
   const shard = shardName(config);
   db.prepare(`INSERT INTO "_zero.runtimeEvents" (event) VALUES ('sync')`).run();
   db.exec('COMMIT');

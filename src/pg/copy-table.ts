@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import {to as copyTo} from 'pg-copy-streams';
-import {PipelineBug, StreamUndecodable} from '../errors.ts';
+import {PipelineBug} from '../errors.ts';
 import type {SqliteValue} from '../replica/table-spec.ts';
 import {CopyTextParser} from './copy-text.ts';
 import {ident} from './identifier.ts';
@@ -30,28 +30,33 @@ export const copyQuery = (table: PublishedTable): string => {
 };
 
 /**
- * Streams a table over COPY. Pulled: the socket is paused while the consumer works, so memory is bounded by the
- * socket's buffer, a block and one row. Ends the COPY when the consumer stops early.
+ * Streams a table over COPY, in blocks of text that may end anywhere. Pulled: the socket is paused while the consumer works, so
+ * memory is bounded by the socket's buffer and a block. Ends the COPY when the consumer stops early.
  */
-export async function* copyTable(client: pg.Client, table: PublishedTable): AsyncGenerator<CopiedRows> {
+export async function* copyBlocks(client: pg.Client, table: PublishedTable): AsyncGenerator<Buffer> {
   const stream = client.query(copyTo(`COPY (${copyQuery(table)}) TO STDOUT`));
-  const parser = new CopyTextParser(table.columns.map(column => codecFor(column).fromText));
   let chunks: Buffer[] = [];
   let bytes = 0;
-  const convert = (): CopiedRows => {
+  const take = (): Buffer => {
     const block = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes);
-    const values: SqliteValue[] = [];
-    const copied = {values, rows: parser.parse(block, values), bytes};
     chunks = [];
     bytes = 0;
-    return copied;
+    return block;
   };
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     bytes += chunk.length;
-    if (bytes >= BLOCK_BYTES) yield convert();
+    if (bytes >= BLOCK_BYTES) yield take();
   }
-  if (bytes) yield convert();
-  if (!parser.finished)
-    throw new StreamUndecodable(`COPY of ${table.schema}.${table.name} ended within a row.`);
+  if (bytes) yield take();
+}
+
+/** The same as rows with their values; holds one more that is not complete. */
+export async function* copyTable(client: pg.Client, table: PublishedTable): AsyncGenerator<CopiedRows> {
+  const parser = new CopyTextParser(table.columns.map(column => codecFor(column).fromText));
+  for await (const block of copyBlocks(client, table)) {
+    const values: SqliteValue[] = [];
+    yield {values, rows: parser.parse(block, values), bytes: block.length};
+  }
+  parser.finish();
 }

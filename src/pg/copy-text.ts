@@ -1,7 +1,6 @@
 import {isAscii} from 'node:buffer';
 import type {SqliteValue} from '../replica/table-spec.ts';
-
-const NEWLINE = 10;
+import {WholeLines} from './whole-lines.ts';
 
 /**
  * Cuts a `COPY … TO STDOUT` text stream into values: feed chunks of any size; each call appends the fields of the rows
@@ -10,7 +9,7 @@ const NEWLINE = 10;
  */
 export class CopyTextParser {
   readonly #decode: readonly ((text: string) => SqliteValue)[];
-  #rest: Buffer | null = null;
+  readonly #lines = new WholeLines();
 
   constructor(decode: readonly ((text: string) => SqliteValue)[]) {
     this.#decode = decode;
@@ -18,17 +17,10 @@ export class CopyTextParser {
 
   /** @returns the number of rows completed. */
   parse(chunk: Buffer, into: SqliteValue[]): number {
-    const end = chunk.lastIndexOf(NEWLINE);
-    if (end < 0) {
-      this.#rest = this.#rest ? Buffer.concat([this.#rest, chunk]) : chunk;
-      return 0;
-    }
-    // A newline byte is never part of another UTF-8 character, and newlines in values come escaped.
-    const part = chunk.subarray(0, end);
-    const whole = this.#rest ? Buffer.concat([this.#rest, part]) : part;
-    this.#rest = end + 1 < chunk.length ? chunk.subarray(end + 1) : null;
+    const whole = this.#lines.cut(chunk);
+    if (!whole) return 0;
     // One string for many rows, cut by V8's own split, is several times faster than a call per field.
-    const lines = whole.toString(isAscii(whole) ? 'latin1' : 'utf8').split('\n');
+    const lines = whole.toString(isAscii(whole) ? 'latin1' : 'utf8', 0, whole.length - 1).split('\n');
     const decode = this.#decode;
     const width = decode.length;
     for (const line of lines) {
@@ -45,13 +37,20 @@ export class CopyTextParser {
     return lines.length;
   }
 
-  /** True if nothing is left over, as it must be at the end of the stream. */
-  get finished(): boolean {
-    return this.#rest === null;
+  /** @throws StreamUndecodable if the stream ended within a row. */
+  finish(): void {
+    this.#lines.finish();
   }
 }
 
-const ESCAPES: Readonly<Record<string, string>> = {b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v'};
+const ESCAPES: Readonly<Record<string, string>> = {
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+};
 
-const unescapeField = (field: string): string =>
+export const unescapeField = (field: string): string =>
   field.replaceAll(/\\(.)/gs, (_, c: string) => ESCAPES[c] ?? c);

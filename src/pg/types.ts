@@ -19,6 +19,8 @@ export interface ColumnCodec {
   readonly fromText: (text: string) => SqliteValue;
   /** What `fromText` gives: strings · numbers · numbers or bigints · buffers. */
   readonly gives: 'text' | 'number' | 'integer' | 'bytes';
+  /** `fromText` gives what it gets. */
+  readonly verbatim: boolean;
 }
 
 export type ColumnType = Pick<PublishedColumn, 'dataType' | 'typeClass' | 'elementClass' | 'notNull'>;
@@ -128,7 +130,13 @@ export const codecFor = (column: ColumnType): ColumnCodec => {
         : base === 'int8'
           ? 'integer'
           : 'number';
-  return {zqlType, declaredType: declaredType(column, {isArray, isEnum, base, fromText}), fromText, gives};
+  return {
+    zqlType,
+    declaredType: declaredType(column, {isArray, isEnum, base, fromText}),
+    fromText,
+    gives,
+    verbatim: fromText === identity,
+  };
 };
 
 /** Columns of equal kind hold their values alike, so that one may become the other in place (replication.md §4.4). */
@@ -138,7 +146,7 @@ export const storageKind = (column: ColumnType): string => {
 };
 
 /** SQLite's rules, in their order (https://sqlite.org/datatype3.html §3.1). */
-const affinity = (declared: string): string =>
+export const affinity = (declared: string): string =>
   /int/i.test(declared)
     ? 'integer'
     : /char|clob|text/i.test(declared)

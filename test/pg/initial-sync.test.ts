@@ -1,4 +1,5 @@
-import {existsSync} from 'node:fs';
+import {execFileSync} from 'node:child_process';
+import {existsSync, readdirSync} from 'node:fs';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -11,6 +12,7 @@ import {openReader} from '../../src/replica/open.ts';
 import {readReplicaState} from '../../src/replica/sync-context.ts';
 import {testConfig} from '../helpers/config.ts';
 import {createDatabase} from '../helpers/postgres.ts';
+import {smallDisk} from '../helpers/small-disk.ts';
 import {until} from '../helpers/until.ts';
 
 let dir: string;
@@ -126,6 +128,28 @@ test('a failed sync leaves neither file nor slot behind', async () => {
     expect(existsSync(`${config.replica.file}.sync-tmp`)).toBe(false);
   } finally {
     await db.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`);
+  }
+});
+
+test('a disk that is too small for the rows, or for the indexes, ends the sync and leaves nothing behind', async context => {
+  await using db = await createDatabase(`
+    CREATE TABLE item (id text PRIMARY KEY, name text NOT NULL);
+    INSERT INTO item SELECT 'item ' || i, repeat(md5(i::text), 4) FROM generate_series(1, 50000) i;
+    CREATE INDEX ON item (name);`);
+  // Some 8 MB of rows and as many of their indexes.
+  for (const megabytes of [4, 12]) {
+    const disk = await smallDisk(megabytes);
+    if (disk === null) return context.skip('mounting a small disk takes root');
+    try {
+      const config = testConfig(db, disk);
+      await expect(
+        lastValueFrom(initialSync({config, log: silentLog, board: new StageBoard()})),
+      ).rejects.toThrow(/^The disk is full before the replica is complete/);
+      expect(readdirSync(disk)).toEqual([]);
+    } finally {
+      execFileSync('umount', ['-l', disk]);
+      await rm(disk, {recursive: true, force: true});
+    }
   }
 });
 
