@@ -46,7 +46,7 @@ const fullSync = (world: World, kind: Kind): Promise<{seconds: number; peakBytes
       },
     });
     try {
-      const projects = await firstAnswer(server);
+      const projects = await firstAnswer(server, world.counts.project);
       const seconds = (performance.now() - startedAt) / 1000;
       if (projects !== world.counts.project)
         throw new Error(`wrong answer: ${projects} projects were synced`);
