@@ -1,18 +1,20 @@
+import {once} from 'node:events';
 import {rmSync} from 'node:fs';
 import {mkdtemp} from 'node:fs/promises';
+import type {AddressInfo} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {firstValueFrom, materialize} from 'rxjs';
 import {expect, test} from 'vitest';
-import WebSocket from 'ws';
+import WebSocket, {WebSocketServer} from 'ws';
 import {startReplicating} from '../../pipelines/node.ts';
 import {parseLogLines} from '../../src/change-log/lines.ts';
 import {purgeChangeLog} from '../../src/change-log/purge.ts';
 import {changeLogSchema} from '../../src/change-log/schema.ts';
 import type {ZeroConfig} from '../../src/config/config.ts';
 import {StageBoard} from '../../src/flow/stage.ts';
-import {changeSource} from '../../src/nodes/change-source.ts';
-import {CHANGES_PATH, subscriptionUrl, WINDOW_BYTES} from '../../src/nodes/wire.ts';
+import {type ChangeSourceOptions, changeSource} from '../../src/nodes/change-source.ts';
+import {CHANGES_PATH, type Subscription, subscriptionUrl, WINDOW_BYTES} from '../../src/nodes/wire.ts';
 import {silentLog} from '../../src/observe/log.ts';
 import {openReader} from '../../src/replica/open.ts';
 import {readReplicaState} from '../../src/replica/sync-context.ts';
@@ -163,21 +165,9 @@ test('the log is kept for subscribers, and who comes too late or with another re
     'all is in the log',
   );
   await purgeChangeLog(db.pool, `${db.appID}_0`, 'manager', 'zzz');
-  const outcome = async (subscription: typeof node.subscription) => {
-    const end = materialize<Buffer>()(
-      changeSource({
-        ...subscription,
-        uri: node.uri,
-        secret: undefined,
-        pingMs: 1000,
-        onOpen: () => {},
-        onStatus: () => {},
-      }),
-    );
-    return firstValueFrom(end);
-  };
-  expect(await outcome(node.subscription)).toMatchObject({kind: 'E', error: {code: 'R012'}});
-  expect(await outcome({...node.subscription, replicaVersion: '1234'})).toMatchObject({
+  const {uri} = node;
+  expect(await outcome({...node.subscription, uri})).toMatchObject({kind: 'E', error: {code: 'R012'}});
+  expect(await outcome({...node.subscription, uri, replicaVersion: '1234'})).toMatchObject({
     kind: 'E',
     error: {code: 'R031'},
   });
@@ -195,18 +185,7 @@ test('only who knows the secret is let in, and other versions of the protocol ar
   await until(() => friend.said.length === 1, 'the friend is greeted');
   await until(() => [stranger, wrong, newer].every(({ended}) => ended() !== null), 'the others are not');
   expect([stranger.ended(), wrong.ended(), newer.ended()]).toEqual(['401', '401', '400']);
-  const refused = firstValueFrom(
-    materialize<Buffer>()(
-      changeSource({
-        ...node.subscription,
-        uri: node.uri,
-        secret: 'another',
-        pingMs: 1000,
-        onOpen: () => {},
-        onStatus: () => {},
-      }),
-    ),
-  );
+  const refused = outcome({...node.subscription, uri: node.uri, secret: 'another'});
   expect(await refused).toMatchObject({kind: 'E', error: {code: 'R022'}});
 });
 
@@ -215,21 +194,33 @@ test('a connection that carries nothing more is given up', async () => {
   await using node = await manager(db);
   await using network = await startProxy(node.uri);
   let greeted = false;
-  const outcome = firstValueFrom(
-    materialize<Buffer>()(
-      changeSource({
-        ...node.subscription,
-        uri: network.url,
-        secret: undefined,
-        pingMs: 100,
-        onOpen: () => {},
-        onStatus: () => {
-          greeted = true;
-          network.stall();
-        },
-      }),
-    ),
-  );
-  expect(await outcome).toMatchObject({kind: 'E', error: {code: 'R030'}});
+  const ended = outcome({
+    ...node.subscription,
+    uri: network.url,
+    pingMs: 100,
+    onStatus: () => {
+      greeted = true;
+      network.stall();
+    },
+  });
+  expect(await ended).toMatchObject({kind: 'E', error: {code: 'R030'}});
   expect(greeted).toBe(true);
 });
+
+test('what is no message of ours ends the connection, and not the process', async () => {
+  const server = new WebSocketServer({port: 0, host: '127.0.0.1'});
+  await once(server, 'listening');
+  server.on('connection', ws => ws.send('<html>'));
+  const uri = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const subscription = {taskID: 't', replicaVersion: '00', watermark: '00'};
+  expect(await outcome({...subscription, uri})).toMatchObject({kind: 'E', error: {code: 'R030'}});
+  server.close();
+});
+
+/** How a stream of changes ends that brings none. */
+const outcome = (source: Subscription & {uri: string} & Partial<ChangeSourceOptions>) =>
+  firstValueFrom(
+    materialize<Buffer>()(
+      changeSource({secret: undefined, pingMs: 1000, onOpen: () => {}, onStatus: () => {}, ...source}),
+    ),
+  );
