@@ -1,4 +1,4 @@
-import {type ErrorBody, ProtocolError, protocolError} from '../protocol/error-body.ts';
+import {type Cause, ProtocolError, protocolError} from '../protocol/error-body.ts';
 import type {MutationID} from '../protocol/up.ts';
 import type {AppCallFailed} from './call.ts';
 import type {MutateFailure} from './mutate-response.ts';
@@ -43,18 +43,6 @@ export const reportedTransformFailure = (failure: QueryFailure, sent: readonly s
     queryIDs: failure.queryIDs ?? sent,
     ...reported(failure),
   });
-
-type Cause = Pick<Extract<ErrorBody, {kind: 'PushFailed'}>, 'details'> &
-  (
-    | {readonly origin: 'server'; readonly reason: Exclude<MutateFailure['reason'], 'http' | 'timeout'>}
-    | {
-        readonly origin: 'zeroCache';
-        readonly reason: 'http';
-        readonly status: number;
-        readonly bodyPreview?: string;
-      }
-    | {readonly origin: 'zeroCache'; readonly reason: 'timeout' | 'parse' | 'internal'}
-  );
 
 const reported = ({origin, reason, status, bodyPreview, details}: MutateFailure | QueryFailure): Cause => {
   const more = details === undefined ? {} : {details};

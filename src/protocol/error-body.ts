@@ -43,7 +43,8 @@ export type ErrorBody =
       readonly queryIDs: readonly string[];
     } & Cause);
 
-type Cause = {readonly details?: JsonValue | undefined} & (
+/** Why a push or the transformation of queries failed, and where. */
+export type Cause = {readonly details?: JsonValue | undefined} & (
   | {
       readonly origin: 'server';
       readonly reason: 'database' | 'parse' | 'oooMutation' | 'unsupportedPushVersion' | 'internal';

@@ -77,13 +77,7 @@ class Builder {
     const stagesEnd =
       copying.length + sending.length ? beside + PILL.height + 18 : top + 60 + CARD.height + 18;
     const bottom = Math.max(stagesEnd, followersEnd);
-    this.#canvas.lanes.push({
-      process,
-      x: 148,
-      y: top,
-      width: column(COLUMNS) - 148 - 8,
-      height: bottom - top,
-    });
+    this.#lane(process, top, bottom);
     this.#canvas.chain(main);
     this.#canvas.chain(copying);
     for (const first of [main[0], copying[0]])
@@ -219,17 +213,16 @@ class Builder {
     });
     const lines = Math.ceil(rest.length / room);
     const bottom = Math.max(back + CARD.height, back + lines * (PILL.height + 10)) + 32;
-    this.#canvas.lanes.push({
-      process,
-      x: 148,
-      y: top,
-      width: column(COLUMNS) - 148 - 8,
-      height: bottom - top,
-    });
+    this.#lane(process, top, bottom);
     this.#read(query[0]);
     this.#recorded(group);
     this.#exchanged(group, writes, bottom - 14);
     return bottom;
+  }
+
+  #lane(process: string, top: number, bottom: number): void {
+    const x = 148;
+    this.#canvas.lanes.push({process, x, y: top, width: column(COLUMNS) - x - 8, height: bottom - top});
   }
 
   /** From the replica around the lanes to the first stage that reads it. */
