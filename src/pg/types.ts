@@ -25,10 +25,8 @@ export interface ColumnCodec {
 
 export type ColumnType = Pick<PublishedColumn, 'dataType' | 'typeClass' | 'elementClass' | 'notNull'>;
 
-const NUMBERS = new Set([
-  'int2',
-  'int4',
-  'int8',
+/** Types whose values SQLite may hold as REAL although they are whole. */
+export const MAYBE_REAL: ReadonlySet<string> = new Set([
   'float4',
   'float8',
   'numeric',
@@ -38,6 +36,7 @@ const NUMBERS = new Set([
   'time',
   'timetz',
 ]);
+const NUMBERS = new Set(['int2', 'int4', 'int8', ...MAYBE_REAL]);
 const STRINGS = new Set([
   'text',
   'varchar',

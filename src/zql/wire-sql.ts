@@ -1,18 +1,8 @@
 import {ident, literal} from '../pg/identifier.ts';
+import {MAYBE_REAL} from '../pg/types.ts';
 import type {ColumnSpec, TableSpec} from '../replica/table-spec.ts';
 import {columnOf} from './plan.ts';
 
-/** Types whose values SQLite may hold as REAL although they are whole: `1.0` and `1` must be the same key text. */
-const MAYBE_REAL = new Set([
-  'float4',
-  'float8',
-  'numeric',
-  'date',
-  'timestamp',
-  'timestamptz',
-  'time',
-  'timetz',
-]);
 /** A numeric is stored as its nearest double, so only int8 can hold what JavaScript cannot. */
 const MAYBE_UNSAFE = new Set(['int8']);
 
@@ -62,7 +52,7 @@ const wireValue = (table: TableSpec, column: ColumnSpec, alias: string): string 
   }
 };
 
-/** A number of a key as JS prints it: SQLite writes exponents differently (`1.0e+21`). */
+/** A number of a key as JS prints it: `1.0` and `1` must be the same text, and SQLite writes exponents differently (`1.0e+21`). */
 const plainNumber = (column: ColumnSpec, sql: string): string =>
   MAYBE_REAL.has(column.upstreamType)
     ? `CASE WHEN ${sql} = CAST(${sql} AS INTEGER) THEN CAST(${sql} AS INTEGER) ELSE json(zs_number(${sql})) END`
