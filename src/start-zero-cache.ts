@@ -58,8 +58,12 @@ export const startZeroCache = async (options: StartOptions = {}): Promise<ZeroCa
       return how;
     }),
   ]);
-  if (options.signal?.aborted) void stop();
-  else options.signal?.addEventListener('abort', () => void stop(), {once: true});
+  const {signal} = options;
+  const onAbort = () => void stop();
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener('abort', onAbort, {once: true});
+  const forget = () => signal?.removeEventListener('abort', onAbort);
+  ended.then(forget, forget);
   const ready = Promise.race([
     server.ready,
     ended.then(({reason}) => {
