@@ -175,6 +175,8 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
   return merge(ready, acknowledged, beside, schemaWork).pipe(
     finalize(() => {
       catalog.close();
+      // A table that is read beside the stream may wait for room, with a snapshot open that holds back upstream's vacuum.
+      brake.end();
       if (deps.db.inTransaction) deps.db.exec('ROLLBACK');
     }),
   );

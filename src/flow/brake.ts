@@ -19,12 +19,22 @@ export class Brake {
   release(who: string): void {
     if (!this.#holders.delete(who) || this.#holders.size > 0) return;
     this.#go();
+    this.#tell();
+  }
+
+  /** The source has ended, whoever held it: nobody waits for room any more. */
+  end(): void {
+    this.#holders.clear();
+    this.#tell();
+  }
+
+  #tell(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resolve of waiting) resolve();
   }
 
-  /** Resolves when nobody holds it. */
+  /** Resolves when nobody holds it, or the source has ended. */
   free(): Promise<void> {
     return this.#holders.size === 0 ? Promise.resolve() : new Promise(resolve => this.#waiting.push(resolve));
   }
