@@ -1,6 +1,7 @@
 import type {Database} from 'better-sqlite3';
 import type pg from 'pg';
 import {defer, filter, finalize, map, merge, type Observable, Subject, share, takeUntil, tap} from 'rxjs';
+import {applyLines} from '../src/change-log/apply-lines.ts';
 import {followLog, type LogPart} from '../src/change-log/follow.ts';
 import {Brake} from '../src/flow/brake.ts';
 import {drain} from '../src/flow/drain.ts';
@@ -10,7 +11,6 @@ import type {ChangeHub} from '../src/nodes/hub.ts';
 import type {Subscriber} from '../src/nodes/subscriber.ts';
 import {checkpoint} from '../src/replica/checkpoint.ts';
 import {emptyWhenLarge} from '../src/replica/empty-wal.ts';
-import {applyLines} from '../src/replication/apply-lines.ts';
 import type {ReplicationEvent} from '../src/replication/events.ts';
 import {CHECKPOINT_BYTES, LARGE_WAL_BYTES} from './apply-wal.ts';
 

@@ -1,5 +1,6 @@
 import type {Database} from 'better-sqlite3';
 import {concat, defer, filter, finalize, map, merge, Observable, of, switchMap, tap} from 'rxjs';
+import {catchUpFromLog} from '../src/change-log/catch-up.ts';
 import {restartLogAfterGap} from '../src/change-log/restart.ts';
 import {openChangeLog} from '../src/change-log/schema.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
@@ -12,7 +13,6 @@ import {createPool} from '../src/pg/connect.ts';
 import {lsnOfVersion, type Version} from '../src/pg/lsn.ts';
 import {FrameTap} from '../src/replay/frame-tap.ts';
 import {openWriter} from '../src/replica/open.ts';
-import {catchUpFromLog} from '../src/replication/catch-up.ts';
 import {checkReplica, type ResumePoint, takeSlot} from '../src/replication/check-replica.ts';
 import type {ReplicationEvent, ReplicatorEvent} from '../src/replication/events.ts';
 import {SlotWatch} from '../src/replication/slot-watch.ts';

@@ -1,5 +1,5 @@
 import {protocolError} from '../protocol/error-body.ts';
-import type {Auth} from '../sync/types.ts';
+import type {Auth} from './auth.ts';
 
 /**
  * What a connection's credential becomes when its client sends another (mutations-auth.md §5.2). The same object comes

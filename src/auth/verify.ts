@@ -9,7 +9,7 @@ import {
 } from 'jose';
 import type {ZeroConfig} from '../config/config.ts';
 import {ProtocolError, protocolError} from '../protocol/error-body.ts';
-import type {Auth} from '../sync/types.ts';
+import type {Auth} from './auth.ts';
 
 export interface TokenVerifier {
   /** @throws ProtocolError `Unauthorized` or `AuthInvalidated` (protocol.md §1.8, mutations-auth.md §5.2). */

@@ -1,7 +1,7 @@
 import type pg from 'pg';
-import type {LiveLog} from '../nodes/live-log.ts';
 import type {Version} from '../pg/lsn.ts';
 import {logLines} from './lines.ts';
+import type {LiveLog} from './live-log.ts';
 import {readChangeLog} from './read.ts';
 
 /** A piece of the change log as it goes to another node. */

@@ -1,10 +1,10 @@
 import type pg from 'pg';
 import {Observable, type OperatorFunction} from 'rxjs';
-import type {LiveLog} from '../nodes/live-log.ts';
 import type {Lsn, Version} from '../pg/lsn.ts';
 import {type Applied, positionOf} from '../replication/apply.ts';
 import {asideEntries, logEntries} from './entries.ts';
 import {logLines} from './lines.ts';
+import type {LiveLog} from './live-log.ts';
 import {purgeChangeLog} from './purge.ts';
 import {LogTransaction, SMALL_BYTES} from './write.ts';
 

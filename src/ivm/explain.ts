@@ -3,10 +3,10 @@ import {readTableSpecs} from '../replica/read-schema.ts';
 import {type Snapshot, Timeline} from '../replica/snapshots.ts';
 import type {TableSpec} from '../replica/table-spec.ts';
 import type {AST} from '../zql/ast.ts';
+import type {PrimaryKeys} from '../zql/plan.ts';
 import {Graph} from './graph.ts';
 import {createIndexText, type MissingIndex} from './missing-index.ts';
 import {toEnd} from './operators/take.ts';
-import type {PrimaryKeys} from './registry.ts';
 import {Routes} from './routes.ts';
 import {SharedLevels} from './shared-levels.ts';
 

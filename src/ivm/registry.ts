@@ -2,6 +2,7 @@ import type {TimeDigest} from '../observe/time-digest.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {TableSpec} from '../replica/table-spec.ts';
 import type {AST} from '../zql/ast.ts';
+import type {PrimaryKeys} from '../zql/plan.ts';
 import type {RowId, RowKey} from './row-id.ts';
 
 /** A row as a subscriber must hold it. Objects and their texts are shared by all subscribers: never change one. */
@@ -38,9 +39,6 @@ export interface Epoch {
   /** True if the row of `{app}.permissions` changed: client queries must be transformed again. */
   readonly permissionsChanged: boolean;
 }
-
-/** Which key identifies a row on the wire, per table: the client schema's primary key (zql.md §1.5). */
-export type PrimaryKeys = Readonly<Record<string, readonly string[]>>;
 
 /** One incrementally maintained query, shared by every subscriber with the same transformed AST and keys. */
 export interface QueryGraph {

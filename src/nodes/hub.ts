@@ -1,7 +1,8 @@
+import {LiveLog} from '../change-log/live-log.ts';
+import type {SubscriberInspection} from '../observe/inspection.ts';
 import type {Version} from '../pg/lsn.ts';
 import {PurgeFloor, type Reservation} from './floor.ts';
-import {LiveLog} from './live-log.ts';
-import type {Subscriber, SubscriberInspection} from './subscriber.ts';
+import type {Subscriber} from './subscriber.ts';
 
 /** Bytes of the newest changes that are kept in memory for subscribers, if there are any. */
 const LIVE_BYTES = 32 * 1024 * 1024;

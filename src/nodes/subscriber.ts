@@ -3,6 +3,7 @@ import type {WebSocket} from 'ws';
 import * as z from 'zod';
 import type {LogPart} from '../change-log/follow.ts';
 import {WatermarkTooOld} from '../errors.ts';
+import type {SubscriberInspection} from '../observe/inspection.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {Reservation} from './floor.ts';
 import {keepAlive} from './keep-alive.ts';
@@ -14,23 +15,6 @@ import {
   type ToSubscriber,
   WINDOW_BYTES,
 } from './wire.ts';
-
-/** What `inspect-pipeline` shows of a subscriber. */
-export interface SubscriberInspection {
-  readonly taskID: string;
-  readonly address: string;
-  readonly connectedAtMs: number;
-  /** Newest transaction sent, and newest that its replica holds. */
-  readonly sentVersion: Version;
-  readonly consumedVersion: Version;
-  readonly sentBytes: number;
-  /** Sent, and not consumed yet. */
-  readonly bytesInFlight: number;
-  /** How long what is on the way has been so at most, or had been what was consumed last; null if that was nothing yet. */
-  readonly lagMs: number | null;
-  /** Served from memory: it has caught up. False while it reads the change log. */
-  readonly live: boolean;
-}
 
 export interface SubscriberOptions {
   readonly pingMs: number;

@@ -1,5 +1,5 @@
 import type {StageStats} from '../flow/stage.ts';
-import type {SubscriberInspection} from '../nodes/subscriber.ts';
+import type {Version} from '../pg/lsn.ts';
 import type {AST} from '../zql/ast.ts';
 import type {Fault, PastFault} from './faults.ts';
 
@@ -18,6 +18,23 @@ export interface DaemonInspection {
     readonly rssBytes: number;
     readonly cpuMs: number;
   }[];
+}
+
+/** What `inspect-pipeline` shows of a subscriber. */
+export interface SubscriberInspection {
+  readonly taskID: string;
+  readonly address: string;
+  readonly connectedAtMs: number;
+  /** Newest transaction sent, and newest that its replica holds. */
+  readonly sentVersion: Version;
+  readonly consumedVersion: Version;
+  readonly sentBytes: number;
+  /** Sent, and not consumed yet. */
+  readonly bytesInFlight: number;
+  /** How long what is on the way has been so at most, or had been what was consumed last; null if that was nothing yet. */
+  readonly lagMs: number | null;
+  /** Served from memory: it has caught up. False while it reads the change log. */
+  readonly live: boolean;
 }
 
 export interface ReplicatorInspection {

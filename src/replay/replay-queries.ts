@@ -1,10 +1,11 @@
 import {DaemonError} from '../errors.ts';
 import {createQueryRegistry, type InspectableRegistry} from '../ivm/query-registry.ts';
-import type {Epoch, PresentRow, PrimaryKeys, QueryGraph} from '../ivm/registry.ts';
+import type {Epoch, PresentRow, QueryGraph} from '../ivm/registry.ts';
 import {keyTextOfRowId, type RowId, tableOfRowId} from '../ivm/row-id.ts';
 import {silentLog} from '../observe/log.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {AST} from '../zql/ast.ts';
+import type {PrimaryKeys} from '../zql/plan.ts';
 import type {QueryScript} from './query-fixture.ts';
 import type {QueryReplica} from './query-replica.ts';
 

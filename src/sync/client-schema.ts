@@ -1,8 +1,8 @@
 import {remembered} from '../flow/remembered.ts';
-import type {PrimaryKeys} from '../ivm/registry.ts';
 import {protocolError} from '../protocol/error-body.ts';
 import type {ClientSchema} from '../protocol/up.ts';
 import type {TableSpec} from '../replica/table-spec.ts';
+import type {PrimaryKeys} from '../zql/plan.ts';
 
 /** @throws ProtocolError `SchemaVersionNotSupported` listing every mismatch (protocol.md §6); `Internal` if nothing is replicated. */
 export const checkClientSchema = (schema: ClientSchema, tables: ReadonlyMap<string, TableSpec>): void => {

@@ -1,5 +1,6 @@
 import type {Socket} from 'node:net';
 import type {RawData, WebSocket} from 'ws';
+import type {Auth} from '../auth/auth.ts';
 import {DaemonError} from '../errors.ts';
 import type {Log} from '../observe/log.ts';
 import type {Down} from '../protocol/down.ts';
@@ -9,7 +10,7 @@ import type {Up} from '../protocol/up.ts';
 import {closeReason} from './close-reason.ts';
 import {ExpiryTimer} from './expiry.ts';
 import type {Handshake} from './handshake.ts';
-import type {AppTargets, Auth, ClientConnection, MessageHandler, SentWitness} from './types.ts';
+import type {AppTargets, ClientConnection, MessageHandler, SentWitness} from './types.ts';
 import {wireFrames} from './wire-frames.ts';
 
 /** As clients write it: answered at once, also while their group works. Others wait for their turn. */

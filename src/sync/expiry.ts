@@ -1,4 +1,4 @@
-import type {Auth} from './types.ts';
+import type {Auth} from '../auth/auth.ts';
 
 /** setTimeout's longest; a later expiry is looked at again then. */
 const MAX_DELAY_MS = 2 ** 31 - 1;

@@ -1,12 +1,7 @@
+import type {Auth} from '../auth/auth.ts';
 import type {Down} from '../protocol/down.ts';
 import type {ProtocolError} from '../protocol/error-body.ts';
 import type {Up} from '../protocol/up.ts';
-
-/** Credential of a connection (mutations-auth.md §5.2). */
-export type Auth =
-  | {readonly kind: 'none'}
-  | {readonly kind: 'opaque'; readonly token: string}
-  | {readonly kind: 'jwt'; readonly token: string; readonly claims: Readonly<Record<string, unknown>>};
 
 /** Where a client wants its pushes and named queries to go, and with which headers; checked against allow-lists. */
 export interface AppTargets {

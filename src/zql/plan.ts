@@ -1,7 +1,9 @@
 import {QueryError} from '../errors.ts';
-import type {PrimaryKeys} from '../ivm/registry.ts';
 import type {ColumnSpec, TableSpec} from '../replica/table-spec.ts';
 import type {AST, Bound, Condition, CorrelatedSubquery, ExistsCondition, Ordering} from './ast.ts';
+
+/** Which key identifies a row on the wire, per table: the client schema's primary key (zql.md §1.5). */
+export type PrimaryKeys = Readonly<Record<string, readonly string[]>>;
 
 /** Rows kept as proof of a true EXISTS per parent key; more than one keeps optimistic deletes from blinking the parent. */
 const WITNESSES = 3;

@@ -3,10 +3,10 @@ import {createServer} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {exportJWK, generateKeyPair, SignJWT} from 'jose';
 import {expect, test} from 'vitest';
+import type {Auth} from '../../src/auth/auth.ts';
 import {resolveAuth} from '../../src/auth/resolve-auth.ts';
 import {createTokenVerifier} from '../../src/auth/verify.ts';
 import {ProtocolError} from '../../src/protocol/error-body.ts';
-import type {Auth} from '../../src/sync/types.ts';
 import {testConfig} from '../helpers/config.ts';
 
 const config = testConfig({url: 'postgres://h/d', appID: 'a'}, '/tmp');

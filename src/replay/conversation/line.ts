@@ -1,8 +1,8 @@
 import * as z from 'zod';
+import type {Auth} from '../../auth/auth.ts';
 import type {ErrorBody} from '../../protocol/error-body.ts';
 import type {DeleteClients, InitConnection, UpQueryOp} from '../../protocol/up.ts';
 import type {Transformed} from '../../sync/transform-queries.ts';
-import type {Auth} from '../../sync/types.ts';
 
 /** A credential without its token. */
 export type RecordedAuth =

@@ -1,6 +1,7 @@
+import type {Auth} from '../../auth/auth.ts';
 import type {Down} from '../../protocol/down.ts';
 import type {InitConnection} from '../../protocol/up.ts';
-import type {Auth, ClientConnection} from '../../sync/types.ts';
+import type {ClientConnection} from '../../sync/types.ts';
 import type {Line, RecordedAuth} from './line.ts';
 
 /** What groups tell their clients by themselves; everything else depends on more than a recording has. */

@@ -1,6 +1,7 @@
+import type {Auth} from '../../auth/auth.ts';
 import type {Down} from '../../protocol/down.ts';
 import type {ProtocolError} from '../../protocol/error-body.ts';
-import type {AppTargets, Auth, ClientConnection, MessageHandler} from '../../sync/types.ts';
+import type {AppTargets, ClientConnection, MessageHandler} from '../../sync/types.ts';
 import type {Connect, RecordedAuth} from './line.ts';
 import {Notes} from './notes.ts';
 

@@ -1,12 +1,12 @@
 import type {Database} from 'better-sqlite3';
 import type pg from 'pg';
 import {lastValueFrom, tap} from 'rxjs';
-import {logLines} from '../change-log/lines.ts';
-import {readChangeLog} from '../change-log/read.ts';
 import {drain} from '../flow/drain.ts';
 import type {Version} from '../pg/lsn.ts';
 import {checkpoint} from '../replica/checkpoint.ts';
 import {applyLines} from './apply-lines.ts';
+import {logLines} from './lines.ts';
+import {readChangeLog} from './read.ts';
 
 const CHECKPOINT_BYTES = 8 * 1024 * 1024;
 

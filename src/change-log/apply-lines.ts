@@ -1,8 +1,8 @@
 import type {Database} from 'better-sqlite3';
 import {map, type OperatorFunction} from 'rxjs';
-import {parseLogLines} from '../change-log/lines.ts';
 import type {Version} from '../pg/lsn.ts';
 import {type AppliedEntries, EntryApplier} from './apply-entries.ts';
+import {parseLogLines} from './lines.ts';
 
 export interface AppliedLines {
   readonly bytes: number;

@@ -4,13 +4,13 @@ import {join} from 'node:path';
 import {catchError, EMPTY, lastValueFrom, toArray} from 'rxjs';
 import {expect, test} from 'vitest';
 import {replay} from '../../pipelines/replay.ts';
+import {EntryApplier} from '../../src/change-log/apply-entries.ts';
 import type {LogEntry} from '../../src/change-log/entries.ts';
 import {logLines, parseLogLines} from '../../src/change-log/lines.ts';
 import {dumpReplica} from '../../src/replay/dump-replica.ts';
 import {asidesOf, firstReplica} from '../../src/replay/first-replica.ts';
 import {type Fixture, findFixtures, readFixture, WAL_FILE, type WalCase} from '../../src/replay/fixture.ts';
 import {readReplicaState} from '../../src/replica/sync-context.ts';
-import {EntryApplier} from '../../src/replication/apply-entries.ts';
 
 const fixtures = findFixtures(['fixtures/wal'])
   .map(dir => readFixture(dir))

@@ -1,6 +1,4 @@
 import type {Database} from 'better-sqlite3';
-import type {LogEntry} from '../change-log/entries.ts';
-import type {BackfillEntry, BackfillRows, SchemaEntry} from '../change-log/schema-entries.ts';
 import {DaemonError, ReplicaUnusable} from '../errors.ts';
 import type {Version} from '../pg/lsn.ts';
 import type {PublishedTable} from '../pg/published-schema.ts';
@@ -11,11 +9,13 @@ import {replicaError} from '../replica/classify-error.ts';
 import {ChangeLogWriter} from '../replica/log-changes.ts';
 import {loadSchema} from '../replica/stored-schema.ts';
 import type {SqliteValue} from '../replica/table-spec.ts';
-import type {BackfillStep} from './backfill-step.ts';
-import {type JsonValue, parseEntry, readJson} from './read-json.ts';
-import {SchemaTracker} from './schema-tracker.ts';
-import {type ApplierTarget, TableApplier, type Values} from './table-applier.ts';
-import {BackfillWriter} from './write-backfill.ts';
+import type {BackfillStep} from '../replication/backfill-step.ts';
+import {type JsonValue, parseEntry, readJson} from '../replication/read-json.ts';
+import {SchemaTracker} from '../replication/schema-tracker.ts';
+import {type ApplierTarget, TableApplier, type Values} from '../replication/table-applier.ts';
+import {BackfillWriter} from '../replication/write-backfill.ts';
+import type {LogEntry} from './entries.ts';
+import type {BackfillEntry, BackfillRows, SchemaEntry} from './schema-entries.ts';
 
 /** The newest transaction that is committed in the replica after some entries, and when it was committed upstream. */
 export interface AppliedEntries {

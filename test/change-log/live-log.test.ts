@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest';
-import {LiveLog} from '../../src/nodes/live-log.ts';
+import {LiveLog} from '../../src/change-log/live-log.ts';
 import {lexi} from '../../src/pg/lsn.ts';
 
 const lines = (n: number, bytes = 10) => Buffer.alloc(bytes, n);
