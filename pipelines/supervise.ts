@@ -1,4 +1,4 @@
-import {Observable, of, retry, tap, throwError, timer} from 'rxjs';
+import {defer, Observable, of, retry, throwError, timer} from 'rxjs';
 import {DaemonError, type Recovery} from '../src/errors.ts';
 import type {Log} from '../src/observe/log.ts';
 import {upstreamFault} from '../src/pg/upstream-fault.ts';
@@ -38,6 +38,7 @@ export const supervise = ({
   let delayMs = FIRST_DELAY_MS;
   /** Faults since something came through: a second rebuild in a row is not done at once. */
   let rebuilt = false;
+  let discards = false;
   const onProgress = () => {
     delayMs = FIRST_DELAY_MS;
     rebuilt = false;
@@ -60,7 +61,8 @@ export const supervise = ({
       tell({type: 'recovery', code, reason: message});
       const wait = rebuilt ? pause() : of(null);
       rebuilt = true;
-      return wait.pipe(tap(() => deleteReplica(file)));
+      discards = true;
+      return wait;
     }
     if (recovery === 'resume' && waitsOut()) {
       if (status.state === 'streaming') status.state = 'reconnecting';
@@ -75,9 +77,15 @@ export const supervise = ({
     return throwError(() => error);
   };
 
+  const begin = (): Observable<ReplicatorEvent> => {
+    // Here nobody has the file open any more.
+    if (discards) deleteReplica(file);
+    discards = false;
+    return stream(onProgress);
+  };
   return new Observable(out =>
     // Not by a subscription within the one that failed: after hours without PostgreSQL they would be too many to pass through.
-    stream(onProgress)
+    defer(begin)
       .pipe(retry({delay: error => recover(error, event => out.next(event))}))
       .subscribe(out),
   );

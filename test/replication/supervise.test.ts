@@ -1,4 +1,7 @@
-import {defer, of, throwError} from 'rxjs';
+import {existsSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {defer, finalize, of, Subject, throwError} from 'rxjs';
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
 import {supervise} from '../../pipelines/supervise.ts';
 import {SlotUnusable, UpstreamUnreachable} from '../../src/errors.ts';
@@ -62,4 +65,32 @@ test('what cannot be recovered from ends it', async () => {
     heard: [],
     ended: error,
   });
+});
+
+test('the replica is removed when the stream that had it open is gone, and before the next one begins', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'zs-supervise-'));
+  const file = join(dir, 'replica.db');
+  writeFileSync(file, '');
+  const seen: [what: string, there: boolean][] = [];
+  const see = (what: string) => seen.push([what, existsSync(file)]);
+  const fault = new Subject<never>();
+  supervise({
+    log: silentLog,
+    status: new ReplicatorStatus(file, new StageBoard()),
+    file,
+    stream: () =>
+      defer(() => {
+        see('begins');
+        return fault.pipe(finalize(() => see('ends')));
+      }),
+    rebuilds: true,
+    waitsOut: () => true,
+  }).subscribe();
+  fault.error(new SlotUnusable('It is gone.'));
+  expect(seen.slice(0, 3)).toEqual([
+    ['begins', true],
+    ['ends', true],
+    ['begins', false],
+  ]);
+  rmSync(dir, {recursive: true});
 });
