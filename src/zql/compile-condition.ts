@@ -53,7 +53,7 @@ export const compileWhere = (node: NodePlan, alias: string, access: Access = PRO
       case 'or': {
         const parts = condition.conditions.map(compile);
         if (parts.length === 0) return condition.type === 'and' ? TRUE : FALSE;
-        return wrap('(', join(parts, condition.type === 'and' ? ' AND ' : ' OR '), ')');
+        return joinBalanced(parts, condition.type === 'and' ? ' AND ' : ' OR ');
       }
       case 'correlatedSubquery': {
         const child = node.exists[nextExists++];
@@ -71,6 +71,18 @@ export const compileWhere = (node: NodePlan, alias: string, access: Access = PRO
   };
   const where = node.where ? compile(node.where) : TRUE;
   return access.counted ? wrap(`zs_visit(${node.index} + 0 * ${alias}.rowid) AND `, where, '') : where;
+};
+
+/** To SQLite each OR of a row of them is a level, and it takes 1,000. */
+const MAX_IN_A_ROW = 200;
+
+const joinBalanced = (parts: readonly Fragment[], operator: string): Fragment => {
+  if (parts.length <= MAX_IN_A_ROW) return wrap('(', join(parts, operator), ')');
+  const half = parts.length >> 1;
+  return joinBalanced(
+    [joinBalanced(parts.slice(0, half), operator), joinBalanced(parts.slice(half), operator)],
+    operator,
+  );
 };
 
 /** `EXISTS (…)` of a child for a row of its parent. Null keys match nothing, as SQL's `=` has it. */

@@ -149,3 +149,10 @@ test('10. a literal of another type equals nothing and cannot be ordered', async
   await expect(matching(where('n', 'LIKE', '1'), rows)).rejects.toThrow(/needs a string column/);
   await expect(matching(where('j', '=', 1), rows)).rejects.toThrow(/JSON/);
 });
+
+test('as many alternatives as an app may list by hand', async () => {
+  const rows = texts('s1', 's2999', 'x');
+  const listed = (op: SimpleOperator) => Array.from({length: 3000}, (_, i) => where('s', op, `s${i}`));
+  expect(await matching(or(...listed('=')), rows)).toBe('ab');
+  expect(await matching(and(...listed('!=')), rows)).toBe('c');
+});
