@@ -1,5 +1,6 @@
 import {randomBytes} from 'node:crypto';
 import WebSocket from 'ws';
+import {refusalByStock} from './taken-by-stock.ts';
 import {until} from './until.ts';
 
 export interface RawOptions {
@@ -89,7 +90,13 @@ export const rawClient = (options: RawOptions): RawClient => {
   const received: Frame[] = [];
   let closed: RawClient['closed'] = null;
   socket.on('error', () => {});
-  socket.on('message', data => received.push(JSON.parse(String(data)) as Frame));
+  socket.on('message', data => {
+    const message = JSON.parse(String(data)) as Frame;
+    received.push(message);
+    // Nobody catches it: the run fails.
+    const refusal = (options.protocol ?? 51) === 51 && refusalByStock(message);
+    if (refusal) throw new Error(refusal);
+  });
   socket.on('close', (code, reason) => {
     closed = {code, reason};
   });

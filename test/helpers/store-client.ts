@@ -4,6 +4,7 @@ import type {Down, DownQueryOp, PokePart} from '../../src/protocol/down.ts';
 import type {ErrorBody} from '../../src/protocol/error-body.ts';
 import type {ClientSchema, InitConnection, Up} from '../../src/protocol/up.ts';
 import {connectUrl, protocolHeader} from './raw-client.ts';
+import {refusalByStock} from './taken-by-stock.ts';
 import {until} from './until.ts';
 
 export interface StoreClientOptions {
@@ -153,6 +154,8 @@ export class StoreClient {
 
   #receive(message: Down): void {
     this.messages.push(message);
+    const refusal = refusalByStock(message);
+    if (refusal) this.violations.push(refusal);
     const [type, body] = message;
     if (type === 'error') this.error = body;
     else if (type === 'pokeStart') {
