@@ -91,6 +91,38 @@ test('without the password nothing is told, and it lets in one group alone', asy
   expect(await other.next('inspect')).toMatchObject({op: 'authenticated', value: false});
 });
 
+test('where no permissions are deployed a query is analysed as it stands, and shown to clients without a row', async () => {
+  using client = rawClient({server: daemon.url});
+  await client.next('pokeEnd');
+  client.send(['inspect', {op: 'authenticate', id: 'a', value: PASSWORD}]);
+  let asked = 0;
+  const analysis = async () => {
+    const id = `q${asked++}`;
+    client.send(['inspect', {op: 'analyze-query', id, ast: {table: 'label'}}]);
+    const {value} = await client.next<{id: string; value: {syncedRowCount: number}}>(
+      'inspect',
+      body => body.id === id,
+    );
+    return value.syncedRowCount;
+  };
+  const deploy = (rules: object | null) =>
+    db.query(`UPDATE "${db.appID}".permissions SET permissions = $1`, [rules && JSON.stringify(rules)]);
+  await deploy({tables: {label: {row: {select: []}}}});
+  await until(async () => (await analysis()) === 0, 'nobody may see labels');
+  await deploy(null);
+  await until(async () => (await analysis()) === 30, 'there are no rules');
+  await using stock = stockClient({schema, server: daemon.url, storageKey: `${db.name}none`, userID: 'u'});
+  const view = stock.zero.materialize(zql.label.limit(10));
+  let complete = false;
+  view.addListener((_, type) => {
+    complete ||= type === 'complete';
+  });
+  await until(() => complete, 'the query is answered');
+  expect(view.data).toEqual([]);
+  await deployAnyone(db, db.appID);
+  await until(() => (view.data as unknown[]).length === 10, 'labels come with the rules');
+});
+
 const get = (path: string, password?: string) =>
   fetch(`${daemon.url}${path}`, {
     headers: password === undefined ? {} : {Authorization: `Basic ${btoa(`anyone:${password}`)}`},
