@@ -2,7 +2,7 @@ import type {Database} from 'better-sqlite3';
 import {concat, defer, filter, finalize, map, merge, Observable, of, switchMap, tap} from 'rxjs';
 import {catchUpFromLog} from '../src/change-log/catch-up.ts';
 import {restartLogAfterGap} from '../src/change-log/restart.ts';
-import {openChangeLog} from '../src/change-log/schema.ts';
+import {openChangeLog, prepareChangeDb} from '../src/change-log/schema.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
 import type {ChangeHub} from '../src/nodes/hub.ts';
@@ -65,7 +65,10 @@ export const replicator = ({
   let lost = true;
 
   const stream = (onProgress: () => void): Observable<ReplicatorEvent> =>
-    defer(() => checkReplica(config, log, {fresh: !owner})).pipe(
+    defer(async () => {
+      if (!contacted) await prepareChangeDb(config);
+      return checkReplica(config, log, {fresh: !owner});
+    }).pipe(
       switchMap(point => {
         contacted = true;
         if (point) {

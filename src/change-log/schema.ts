@@ -1,6 +1,9 @@
 import type pg from 'pg';
+import {shardName, type ZeroConfig} from '../config/config.ts';
 import {DaemonError, TakenOver} from '../errors.ts';
 import type {Log} from '../observe/log.ts';
+import {connect} from '../pg/connect.ts';
+import {explainRefusal} from '../pg/explain-refusal.ts';
 import {ident, literal} from '../pg/identifier.ts';
 import type {Version} from '../pg/lsn.ts';
 import {unavailable} from './unavailable.ts';
@@ -22,6 +25,27 @@ export interface ChangeLogOptions {
 }
 
 /**
+ * Creates the tables in a change database of its own: what is wrong with it is told at start, and not when all tables have been
+ * copied. @throws UpstreamUnreachable, UpstreamUnfit.
+ */
+export const prepareChangeDb = async (
+  config: Pick<ZeroConfig, 'app' | 'shard' | 'change' | 'upstream'>,
+): Promise<void> => {
+  if (config.change.db === config.upstream.db) return;
+  const client = await connect(config.change.db, {purpose: 'change-log'});
+  try {
+    await client.query('BEGIN');
+    await createTables(client, shardName(config));
+    await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {});
+    throw await explainRefusal(error, 'create the schema of the change log', client);
+  } finally {
+    await client.end();
+  }
+};
+
+/**
  * Creates the tables and takes ownership. A log that belongs to another replica is emptied: what it holds leads nowhere.
  * @returns the newest version in the log.
  * @throws TakenOver, ChangeLogUnavailable.
@@ -35,10 +59,7 @@ export const openChangeLog = async (
   });
   try {
     await client.query('BEGIN');
-    await client.query(
-      `SELECT pg_advisory_xact_lock(hashtext(${literal(`migrate-schema:${options.shard}/cdc`)}))`,
-    );
-    await client.query(tables(options.shard));
+    await createTables(client, options.shard);
     const last = await adopt(client, options);
     await client.query('COMMIT');
     return {last};
@@ -88,6 +109,11 @@ const adopt = async (client: pg.PoolClient, options: ChangeLogOptions): Promise<
     [replicaVersion],
   );
   return replicaVersion;
+};
+
+const createTables = async (client: pg.Client | pg.PoolClient, shard: string): Promise<void> => {
+  await client.query(`SELECT pg_advisory_xact_lock(hashtext(${literal(`migrate-schema:${shard}/cdc`)}))`);
+  await client.query(tables(shard));
 };
 
 const tables = (shard: string): string => {

@@ -11,7 +11,7 @@ import {type Identity, postgresIdentity, reaches, SHARED_BY_ROOT} from './identi
  *     lock.db       held while a server runs here
  *     pg/           PostgreSQL's data; as root in a folder that others cannot enter, a link to where it is
  *     postgres.log  what PostgreSQL says
- *     replica.db    the SQLite replica
+ *     replica.db    the SQLite replica, with what belongs to it beside it
  */
 export interface DevFolder {
   /** Absolute. */

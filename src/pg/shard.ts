@@ -90,7 +90,9 @@ const checkPublications = async (client: pg.Client, wanted: readonly string[]) =
         `Publication "${name}" does not exist upstream. Create it: CREATE PUBLICATION ${name} FOR …`,
       );
     if (!row.all)
-      throw new PublicationUnfit(`Publication "${name}" must publish insert, update, delete and truncate.`);
+      throw new PublicationUnfit(
+        `Publication "${name}" must publish insert, update, delete and truncate. Run: ALTER PUBLICATION ${ident(name)} SET (publish = 'insert, update, delete, truncate');`,
+      );
   }
 };
 

@@ -81,6 +81,41 @@ test('a role that lacks privileges is told all of them', async () => {
   }
 });
 
+test('a publication that leaves out operations is told the statement that mends it', async () => {
+  await using db = await createDatabase(
+    `CREATE TABLE t (id int PRIMARY KEY); CREATE PUBLICATION half FOR TABLE t WITH (publish = 'insert')`,
+  );
+  const start = {upstream: db.url, appID: db.appID, env: {ZERO_APP_PUBLICATIONS: 'half'}};
+  const {code, output} = await failed(start);
+  expect(code).toBe(13);
+  const [statement] = /ALTER PUBLICATION .*;/.exec(output) ?? [];
+  await db.query(statement!);
+  await using daemon = await startDaemon(start);
+  expect((await fetch(`${daemon.url}/keepalive`)).status).toBe(200);
+});
+
+test('a change database that cannot be used is told before anything is copied', async () => {
+  await using db = await createDatabase('CREATE TABLE t (id int PRIMARY KEY)');
+  await using other = await createDatabase();
+  const role = `${db.name}_role`;
+  const url = new URL(other.url);
+  url.username = role;
+  url.password = 'hunter2';
+  const attempt = () => failed({upstream: db.url, appID: db.appID, env: {ZERO_CHANGE_DB: url.href}});
+  const unknown = await attempt();
+  expect(unknown.code).toBe(13);
+  expect(unknown.output).toContain(`/${other.name} (change-log): the user or password is refused`);
+  await db.query(`CREATE ROLE ${role} LOGIN PASSWORD 'hunter2'`);
+  try {
+    const {code, output} = await attempt();
+    expect(code).toBe(13);
+    expect(output).toContain(`GRANT CREATE ON DATABASE "${other.name}" TO "${role}";`);
+    expect(output).not.toContain('initial sync');
+  } finally {
+    await db.query(`DROP ROLE ${role}`);
+  }
+});
+
 test('a replica file that another server has is left alone', async () => {
   await using db = await createDatabase('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
   await using first = await startDaemon({upstream: db.url, appID: db.appID});
