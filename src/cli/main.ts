@@ -19,7 +19,10 @@ const main = async (argv: readonly string[]): Promise<number> => {
     process.stdout.write(`${VERSION}\n`);
     return 0;
   }
-  loadDotEnv({quiet: true});
+  const {error} = loadDotEnv({quiet: true});
+  const {code} = (error ?? {code: 'ENOENT'}) as NodeJS.ErrnoException;
+  // Without its options another server would start than was meant.
+  if (code !== 'ENOENT') throw new ConfigError([`.env in this folder cannot be read (${code})`]);
   const command = await commandOf(first);
   if (command) return command(rest);
   if (!isConfigured(argv, process.env)) return (await import('../demo/run-demo.ts')).runDemo();

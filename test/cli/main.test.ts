@@ -1,4 +1,7 @@
 import {spawnSync} from 'node:child_process';
+import {mkdirSync, mkdtempSync, readdirSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join, resolve} from 'node:path';
 import {expect, test} from 'vitest';
 import {VERSION} from '../../src/version.ts';
 
@@ -63,6 +66,24 @@ test.each([
   const {status, stdout} = zerostream(...args);
   expect(status).toBe(0);
   for (const text of texts) expect(stdout).toContain(text);
+});
+
+test('a .env that cannot be read is told, instead of a demonstration', () => {
+  const cwd = mkdtempSync(join(tmpdir(), 'zs-main-'));
+  mkdirSync(join(cwd, '.env'));
+  try {
+    const {status, stderr} = spawnSync(process.execPath, [resolve('dist/zerostream.js')], {
+      cwd,
+      env: {PATH: process.env['PATH']},
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+    expect(stderr).toContain('.env in this folder cannot be read (EISDIR)');
+    expect(status).toBe(1);
+    expect(readdirSync(cwd)).toEqual(['.env']);
+  } finally {
+    rmSync(cwd, {recursive: true});
+  }
 });
 
 test.each([
