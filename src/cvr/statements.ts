@@ -16,8 +16,16 @@ export const cvrStatements = (shard: string) => {
           "patchVersion" = CASE WHEN EXCLUDED."rowVersion" = '' AND EXCLUDED."refCounts" IS NOT NULL
             THEN r."patchVersion" ELSE EXCLUDED."patchVersion" END,
           "refCounts" = EXCLUDED."refCounts"`;
+  /** A column of one entry says it of every key. */
+  const rowsOf = (keys: string, ...columns: string[]) => {
+    const whole = columns.map(
+      column =>
+        `CASE WHEN cardinality(${column}) = 1 THEN array_fill((${column})[1], ARRAY[cardinality(${keys})]) ELSE ${column} END`,
+    );
+    return `CROSS JOIN LATERAL unnest(${[keys, ...whole].join(', ')}) AS x(k, t, rv, rc)`;
+  };
   const takenRows = `SELECT y.g, '', x.t, x.k::jsonb, x.rv, y.v, x.rc::jsonb
-        FROM taken y CROSS JOIN LATERAL unnest(y.tables, y.keys, y."rowVersions", y."refCounts") AS x(t, k, rv, rc)`;
+        FROM taken y ${rowsOf('y.keys', 'y.tables', 'y."rowVersions"', 'y."refCounts"')}`;
   return {
     /**
      * Writes updates whose record is still what they were made from, each checked on its own; one statement is one
@@ -94,8 +102,7 @@ export const cvrStatements = (shard: string) => {
       written AS (
         ${upsertRows}
         SELECT a.g, '', x.t, x.k::jsonb, x.rv, a.v, x.rc::jsonb
-        FROM accepted a JOIN row_sets s ON s.s = ANY(a.sets)
-          CROSS JOIN LATERAL unnest(s.t, s.k, s.rv, s.rc) AS x(t, k, rv, rc)
+        FROM accepted a JOIN row_sets s ON s.s = ANY(a.sets) ${rowsOf('s.k', 's.t', 's.rv', 's.rc')}
         WHERE a.journal IS NOT TRUE
         ${onRowConflict}),
       journaled AS (

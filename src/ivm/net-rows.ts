@@ -5,7 +5,9 @@ import type {RowId} from './row-id.ts';
 
 /** A graph's rows, netted over its nodes: a row is present as long as any node holds it. */
 export class NetRows {
-  readonly #rows = new Map<RowId, {row: PresentRow; count: number}>();
+  readonly #rows = new Map<RowId, PresentRow>();
+  /** Of those that more than one node holds, how many hold it: most rows are in one place. */
+  readonly #counts = new Map<RowId, number>();
   /** What the rows touched in the present step were before it. */
   readonly #before = new Map<RowId, PresentRow | null>();
   #list: readonly PresentRow[] | null = null;
@@ -20,11 +22,11 @@ export class NetRows {
   }
 
   get(id: RowId): PresentRow | undefined {
-    return this.#rows.get(id)?.row;
+    return this.#rows.get(id);
   }
 
   list(): readonly PresentRow[] {
-    this.#list ??= [...this.#rows.values()].map(({row}) => row);
+    this.#list ??= [...this.#rows.values()];
     return this.#list;
   }
 
@@ -35,22 +37,19 @@ export class NetRows {
 
   /** The same row with the same contents, from elsewhere, if it is present. */
   replace(row: PresentRow): void {
-    const entry = this.#rows.get(row.id);
-    if (entry) entry.row = row;
+    if (this.#rows.has(row.id)) this.#rows.set(row.id, row);
   }
 
   /** `remembers`: what the diff changes belongs to a step that will be told. */
   add({added, edited, removed}: NodeDiff, remembers: boolean): void {
     const remember = (id: RowId) => {
-      if (remembers && !this.#before.has(id)) this.#before.set(id, this.#rows.get(id)?.row ?? null);
+      if (remembers && !this.#before.has(id)) this.#before.set(id, this.#rows.get(id) ?? null);
     };
     for (const {row} of added) {
       remember(row.id);
-      const entry = this.#rows.get(row.id);
-      if (entry) {
-        entry.count++;
-        entry.row = row;
-      } else this.#rows.set(row.id, {row, count: 1});
+      const known = this.#rows.size;
+      this.#rows.set(row.id, row);
+      if (this.#rows.size === known) this.#counts.set(row.id, (this.#counts.get(row.id) ?? 1) + 1);
     }
     for (const {after} of edited) {
       remember(after.row.id);
@@ -58,8 +57,9 @@ export class NetRows {
     }
     for (const {row} of removed) {
       remember(row.id);
-      const entry = this.#rows.get(row.id);
-      if (entry && --entry.count === 0) this.#rows.delete(row.id);
+      const count = this.#counts.get(row.id) ?? 1;
+      if (count > 2) this.#counts.set(row.id, count - 1);
+      else if (!this.#counts.delete(row.id)) this.#rows.delete(row.id);
     }
   }
 
@@ -83,7 +83,7 @@ export class NetRows {
 
   /** Before it is read anew: `takeDiffs` will then tell how it differs from `old`, where a step that was given up began. */
   replaceAll(old: NetRows): void {
-    for (const [id, {row}] of old.#rows) this.#before.set(id, row);
+    for (const [id, row] of old.#rows) this.#before.set(id, row);
     for (const [id, row] of old.#before) this.#before.set(id, row);
     for (const id of this.#rows.keys()) if (!this.#before.has(id)) this.#before.set(id, null);
   }

@@ -56,13 +56,18 @@ const columnsOf = ({puts, dels, references}: RowChanges, referencesOf: (id: RowI
   const keys: string[] = [];
   const rowVersions: string[] = [];
   const refCounts: (string | null)[] = [];
-  const add = (id: RowId, rowVersion: string, references: string | null) => {
-    tables.push(tableOfRowId(id));
+  const add = (
+    id: RowId,
+    rowVersion: string,
+    references: string | null,
+    table: string = tableOfRowId(id),
+  ) => {
+    tables.push(table);
     keys.push(keyTextOfRowId(id));
     rowVersions.push(rowVersion);
     refCounts.push(references);
   };
-  for (const {id, rowVersion} of puts) add(id, rowVersion, referencesOf(id));
+  for (const {id, rowVersion, table} of puts) add(id, rowVersion, referencesOf(id), table);
   for (const id of dels) add(id, '', null);
   for (const id of references) add(id, '', referencesOf(id));
   return {tables, keys, rowVersions, refCounts};

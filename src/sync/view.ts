@@ -136,10 +136,14 @@ export class View {
   whole(): RowSet {
     let set = this.#whole?.deref();
     if (!set) {
-      set = new RowSet({puts: [...this.rows()], dels: [], references: []}, id => this.references(id));
+      set = new RowSet({puts: this.#all(), dels: [], references: []}, id => this.references(id));
       this.#whole = new WeakRef(set);
     }
     return set;
+  }
+
+  #all(): readonly PresentRow[] {
+    return this.#distinct.length === 1 ? this.#distinct[0]!.rows() : [...this.rows()];
   }
 
   #holders(id: RowId): number {

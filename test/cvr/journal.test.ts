@@ -36,6 +36,25 @@ test('many rows are journaled with their version and put in afterwards', async (
   expect(await journaled('big')).toBe(0);
 });
 
+test.each([2, 300])('of %i rows that are alike, each gets what is said of all once', async count => {
+  const {store, journal} = server(db, 'T1');
+  const group = `alike ${count}`;
+  const all = (version: string | null, ...queries: string[]) =>
+    rows(...Array.from({length: count}, (_, i) => ({id: `i${i}`, version, queries})));
+  const expectEach = async (row: object) => {
+    await journal.flush(group);
+    const {rows: found} = await stored(db, group);
+    expect(found).toHaveLength(count);
+    for (const {id, ...rest} of found) expect(rest, id).toEqual(row);
+  };
+  await store.commit(update(group, '00', '0a', {rows: [all('08', 'q1')]}));
+  await expectEach({rowVersion: '08', patchVersion: '0a', refCounts: {q1: 1}});
+  await store.commit(update(group, '0a', '0b', {rows: [all('', 'q1', 'q2')]}));
+  await expectEach({rowVersion: '08', patchVersion: '0a', refCounts: {q1: 1, q2: 1}});
+  await store.commit(update(group, '0b', '0c', {rows: [all(null)]}));
+  await expectEach({rowVersion: '08', patchVersion: '0c', refCounts: null});
+});
+
 test('a server that dies before the rows are put in loses nothing: the next one replays them', async () => {
   await dying('T1').store.commit(update('crash', '00', '0a', {rows: [many(300, '08')]}));
   expect(await stored(db, 'crash')).toEqual({rows: [], rowsVersion: undefined});
