@@ -37,7 +37,7 @@ export const readSqlFile = (name: string): SqlFile => {
       copy.index + copy[0].search(/\S/),
       'COPY … FROM stdin is done by psql only; make the dump with pg_dump --inserts',
     );
-  const meta = /^\\\S+/m.exec(sql);
+  const meta = /^\\[a-z!?]\S*/im.exec(sql);
   if (meta)
     throw unfit(
       path,
@@ -53,12 +53,16 @@ export const runSqlFile = async (client: pg.Client, {path, text}: SqlFile): Prom
   try {
     await client.query(text);
   } catch (cause) {
-    const {message, position, hint} = cause as {message: string; position?: string; hint?: string};
+    const {message, position, detail, hint} = cause as Partial<
+      Record<'position' | 'detail' | 'hint', string>
+    > &
+      Error;
     throw unfit(
       path,
       text,
       position ? positionInUnits(text, Number(position)) : null,
-      hint ? `${message}. ${hint}` : message,
+      // Of one's own file: without its values nobody finds the statement of a key that is there twice.
+      [message, detail, hint].filter(Boolean).join('. '),
       cause,
     );
   }

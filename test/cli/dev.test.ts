@@ -98,6 +98,8 @@ describe('a folder of development mode', {timeout: 180_000}, () => {
     expect(await refused(['--sql', sql])).toMatch(/schema\.sql, line 2: COPY … FROM stdin .* --inserts/);
     writeFileSync(sql, `${SCHEMA}\nCREATE TABEL b ();`);
     expect(await refused(['--sql', sql])).toMatch(/schema\.sql, line 6: syntax error at or near "TABEL"/);
+    writeFileSync(sql, `${SCHEMA}\nINSERT INTO animal VALUES (1, 'cat');`);
+    expect(await refused(['--sql', sql])).toContain('Key (id)=(1) already exists.');
   });
 
   test('the mended file makes the database; permissions are said to be for trying out', async () => {
