@@ -98,6 +98,28 @@ test('a query that the app refuses fails alone', async () => {
   expect(state(client)).toBe('connected');
 });
 
+test('a query that was refused is answered when it is asked for again and the app agrees', async () => {
+  await using client = connect('bea');
+  let refuses = true;
+  app.intercept = ({path, body}, response) => {
+    const asked = path === '/query' ? (body as {id: string; name: string}[][])[1]! : [];
+    if (!refuses || asked.length === 0) return false;
+    const answers = asked.map(({id, name}) => ({error: 'app', id, name, message: 'Not yet.'}));
+    response.end(JSON.stringify({kind: 'QueryResponse', queries: answers}));
+    return true;
+  };
+  const view = client.zero.materialize(queries.top({limit: 12}));
+  let type = '';
+  view.addListener((_, now) => {
+    type = now;
+  });
+  await until(() => type === 'error', 'the query is refused');
+  refuses = false;
+  view.destroy();
+  expect(await served(client, 12)).toBe('complete');
+  expect(state(client)).toBe('connected');
+});
+
 test('many mutations while the app is busy go out together and in order', async () => {
   await using client = connect('carl');
   await served(client, 4);
@@ -313,6 +335,7 @@ test('what a query means to a user is asked once for all tabs that come together
 interface View {
   readonly data: readonly {readonly id: string}[];
   addListener(listener: (data: unknown, type: string) => void): void;
+  destroy(): void;
 }
 
 /** The stock client without its deep types. */

@@ -292,6 +292,19 @@ test('nothing is taken before the first message', async () => {
   expect(a.error?.kind).toBe('InvalidMessage');
 });
 
+test('a second initConnection on a connection adds to the first, and nothing is told twice', async () => {
+  await using a = await open(want(put('q')));
+  await got(a, 'q');
+  const pokes = a.pokes;
+  a.send('initConnection', {desiredQueriesPatch: [put('q')], clientSchema: schema});
+  a.send('initConnection', {desiredQueriesPatch: [put('q-probe', {group: 'probe'})]});
+  await got(a, 'q-probe');
+  expect(a.pokes).toBe(pokes + 1);
+  expect(values(a)).toEqual([1, 1, 2]);
+  expect(a.violations).toEqual([]);
+  expect(a.error).toBeNull();
+});
+
 test('a new connection of the same client replaces the old one', async () => {
   await using a = await open(want(put('q')));
   await got(a, 'q');
@@ -405,6 +418,21 @@ describe('clients that are gone', () => {
       [a.clientGroupID],
     );
     expect(rows.map(row => row.clientID)).toEqual([a.clientID, c.clientID].sort());
+  });
+
+  test('clients that a new tab reports as deleted are forgotten, and told to all', async () => {
+    await using a = await open(want(put('q-probe', {group: 'probe'})));
+    const b = await open({clientGroupID: a.clientGroupID, ...want(put('q', {ttl: 0}))});
+    await got(b, 'q');
+    await b.close();
+    const deleted = {clientIDs: [b.clientID], clientGroupIDs: ['another']};
+    await using c = await open({clientGroupID: a.clientGroupID, init: {deleted}});
+    for (const tab of [a, c]) {
+      await tab.until(() => !tab.store.got.has('q'), 'its query is given up');
+      const told = tab.messages.filter(([type]) => type === 'deleteClients');
+      expect(told).toEqual([['deleteClients', {clientIDs: [b.clientID]}]]);
+      expect(tab.violations).toEqual([]);
+    }
   });
 
   test('no client deletes itself', async () => {
