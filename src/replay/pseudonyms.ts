@@ -1,5 +1,6 @@
-import Database from 'better-sqlite3';
+import type {Statement} from 'better-sqlite3';
 import {LRUCache} from 'lru-cache';
+import Database from '../replica/sqlite.ts';
 
 /**
  * Replaces strings by their rank among all strings given: equal ones stay equal, and the order by bytes, in which SQLite
@@ -7,14 +8,14 @@ import {LRUCache} from 'lru-cache';
  * a file, so memory is bounded however many there are.
  */
 export class Pseudonyms {
-  readonly #db: Database.Database;
-  readonly #add: Database.Statement;
+  readonly #db: Database;
+  readonly #add: Statement;
   readonly #cache = new LRUCache<string, string>({
     max: 50_000,
     maxSize: 16_000_000,
     sizeCalculation: (v, k) => v.length + k.length,
   });
-  #find: Database.Statement | null = null;
+  #find: Statement | null = null;
   #width = 0;
 
   /** @param file is created; whoever gives it removes it. */

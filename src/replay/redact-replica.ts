@@ -1,4 +1,4 @@
-import Database from 'better-sqlite3';
+import Database from '../replica/sqlite.ts';
 import {VERSION_COLUMN} from '../replica/table-spec.ts';
 import {type ColumnStrings, redactSchema} from './column-strings.ts';
 import type {CopiedValue, ReplicaLine} from './copy-replica.ts';

@@ -1,13 +1,14 @@
 import {rmSync} from 'node:fs';
-import Database from 'better-sqlite3';
+import type {Options} from 'better-sqlite3';
 import {ReplicaUnusable, ReplicaUnwritable} from '../errors.ts';
 import {BUSY_TIMEOUT_MS} from './checkpoint.ts';
+import Database from './sqlite.ts';
 
 /**
  * The only writer of a replica. WAL with our own checkpoints; `synchronous=NORMAL`: a lost tail only moves the watermark
  * back, and what follows it is streamed again (replication.md §5.4).
  */
-export const openWriter = (file: string): Database.Database => {
+export const openWriter = (file: string): Database => {
   const db = open(file, {});
   db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
   db.pragma('journal_mode = WAL');
@@ -22,7 +23,7 @@ export const openWriter = (file: string): Database.Database => {
  * A new file to be filled at once: no journal and no syncing, as it is thrown away unless it becomes complete. Ends with
  * `finishBulk`.
  */
-export const openBulkWriter = (file: string): Database.Database => {
+export const openBulkWriter = (file: string): Database => {
   const db = open(file, {});
   db.pragma('journal_mode = MEMORY');
   db.pragma('synchronous = OFF');
@@ -33,21 +34,21 @@ export const openBulkWriter = (file: string): Database.Database => {
 };
 
 /** Brings a bulk-written file into the form that `openWriter` expects, and closes it. It is not synced yet. */
-export const finishBulk = (db: Database.Database): void => {
+export const finishBulk = (db: Database): void => {
   db.pragma('locking_mode = NORMAL');
   db.pragma('journal_mode = WAL');
   db.close();
 };
 
 /** A read-only connection; safe integers off, values beyond ±2^53 must be asked for as text. */
-export const openReader = (file: string): Database.Database => {
+export const openReader = (file: string): Database => {
   const db = open(file, {readonly: true, fileMustExist: true});
   db.pragma('busy_timeout = 30000');
   db.pragma('cache_size = -16000');
   return db;
 };
 
-const open = (file: string, options: Database.Options): Database.Database => {
+const open = (file: string, options: Options): Database => {
   try {
     const db = new Database(file, options);
     db.pragma('schema_version');

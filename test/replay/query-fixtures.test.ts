@@ -1,11 +1,11 @@
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
-import Database from 'better-sqlite3';
 import {describe, expect, test} from 'vitest';
 import {findFixtures} from '../../src/replay/fixture.ts';
 import {readQueryScript, writeQueryFixture} from '../../src/replay/query-fixture.ts';
 import {QueryReplica} from '../../src/replay/query-replica.ts';
 import {replayQueries} from '../../src/replay/replay-queries.ts';
+import Database from '../../src/replica/sqlite.ts';
 import {runCase} from '../oracle/run-case.ts';
 import {copiesOf, fixtureReplay} from './io.ts';
 

@@ -1,8 +1,8 @@
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
-import Database from 'better-sqlite3';
 import type pg from 'pg';
 import {z} from 'zod';
+import Database from '../../src/replica/sqlite.ts';
 import {ANYONE} from '../e2e/permissions.ts';
 import {startDaemon} from '../helpers/daemon.ts';
 import {type RawClient, rawClient} from '../helpers/raw-client.ts';

@@ -1,7 +1,6 @@
 import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import Database from 'better-sqlite3';
 import {afterAll, expect, test} from 'vitest';
 import {CopyTextParser} from '../../src/pg/copy-text.ts';
 import type {PublishedColumn, PublishedTable} from '../../src/pg/published-schema.ts';
@@ -9,6 +8,7 @@ import {codecFor} from '../../src/pg/types.ts';
 import {CopiedTable} from '../../src/replica/copied-table.ts';
 import {createTable} from '../../src/replica/create-table.ts';
 import {createMetadataTables} from '../../src/replica/metadata.ts';
+import Database from '../../src/replica/sqlite.ts';
 import type {SqliteValue} from '../../src/replica/table-spec.ts';
 import {RowWriter} from '../../src/replica/write-rows.ts';
 import {PageFile, readRoots} from '../../src/sqlite-file/page-file.ts';

@@ -1,5 +1,5 @@
-import Database from 'better-sqlite3';
 import {expect, test} from 'vitest';
+import Database from '../../src/replica/sqlite.ts';
 import type {SqliteValue} from '../../src/replica/table-spec.ts';
 import {RowUpdater} from '../../src/replication/row-updater.ts';
 import {Random} from '../helpers/random.ts';

@@ -1,9 +1,9 @@
 import {closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import {afterAll, expect, test} from 'vitest';
+import Database from '../../src/replica/sqlite.ts';
 import {PageFile, readRoots} from '../../src/sqlite-file/page-file.ts';
 import {RecordBuffer} from '../../src/sqlite-file/record.ts';
 import {TableTree} from '../../src/sqlite-file/table-tree.ts';
