@@ -333,17 +333,17 @@ export class ClientGroup {
   }
 
   async #prepare(): Promise<void> {
-    const {registry, reached} = this.#deps;
+    const {registry, reached, shard} = this.#deps;
     const cvr = (this.#cvr ??= await this.#load());
     if (cvr.replicaVersion !== null && cvr.replicaVersion > registry.replicaVersion)
       throw protocolError('ClientNotFound', 'Cannot sync from older replica');
     await reached(cvr.version.state);
     const nowMs = this.#clock!.at(this.#cycleMs);
-    if (this.#inbox.take({cvr, changes: this.#changes, tables: registry.tables, nowMs}))
+    if (this.#inbox.take({cvr, changes: this.#changes, tables: registry.tables, shard, nowMs}))
       this.#queries.changed();
     // A group whose only client was refused holds nothing to serve.
     if (!cvr.clientSchema) return;
-    if (!this.#schemaChecked) checkClientSchema(cvr.clientSchema, registry.tables);
+    if (!this.#schemaChecked) checkClientSchema(cvr.clientSchema, registry.tables, shard);
     this.#schemaChecked = true;
     const answered = await this.#queries.sync(cvr, this.#changes, nowMs);
     if (!this.#rows.based) {

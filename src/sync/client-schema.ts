@@ -5,24 +5,38 @@ import type {TableSpec} from '../replica/table-spec.ts';
 import type {PrimaryKeys} from '../zql/plan.ts';
 
 /** @throws ProtocolError `SchemaVersionNotSupported` listing every mismatch (protocol.md §6); `Internal` if nothing is replicated. */
-export const checkClientSchema = (schema: ClientSchema, tables: ReadonlyMap<string, TableSpec>): void => {
+export const checkClientSchema = (
+  schema: ClientSchema,
+  tables: ReadonlyMap<string, TableSpec>,
+  shard: string,
+): void => {
   if (tables.size === 0)
     throw protocolError(
       'Internal',
       'No tables have been synced from upstream. Are there any in the publication?',
     );
-  const problems = problemsIn(tables)(schema);
+  const problems = problemsIn(tables)(schema)(shard);
   if (problems.length) throw protocolError('SchemaVersionNotSupported', problems.join('\n'));
 };
 
 /** Most clients have the same schema. */
 const problemsIn = remembered((tables: ReadonlyMap<string, TableSpec>) =>
-  remembered((schema: ClientSchema): readonly string[] =>
-    Object.keys(schema.tables)
-      .sort()
-      .flatMap(name => [...tableProblems(name, schema.tables[name]!, tables)]),
-  ),
+  // A process has one shard.
+  remembered((schema: ClientSchema) => {
+    let problems: readonly string[] | undefined;
+    return (shard: string): readonly string[] =>
+      (problems ??= Object.keys(schema.tables)
+        .sort()
+        .flatMap(name => [...tableProblems(name, schema.tables[name]!, tables, shard)]));
+  }),
 );
+
+/** The tables of the app: what the server keeps beside them is nothing to tell clients of. */
+const appTables = (tables: ReadonlyMap<string, TableSpec>, shard: string): string[] => {
+  const app = shard.slice(0, shard.lastIndexOf('_'));
+  const own = new Set([`${app}.permissions`, `${shard}.clients`, `${shard}.mutations`]);
+  return [...tables.keys()].filter(name => !own.has(name));
+};
 
 const quoted = (names: Iterable<string>): string =>
   [...names]
@@ -34,10 +48,11 @@ function* tableProblems(
   name: string,
   table: ClientSchema['tables'][string],
   tables: ReadonlyMap<string, TableSpec>,
+  shard: string,
 ): Generator<string> {
   const spec = tables.get(name);
   if (!spec) {
-    yield `The "${name}" table does not exist or is not one of the replicated tables: ${quoted(tables.keys())}.`;
+    yield `The "${name}" table does not exist or is not one of the replicated tables: ${quoted(appTables(tables, shard))}.`;
     return;
   }
   if (spec.keys.length === 0) {

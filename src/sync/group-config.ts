@@ -13,6 +13,7 @@ export interface ConfigContext {
   readonly cvr: Cvr;
   readonly changes: ConfigChanges;
   readonly tables: ReadonlyMap<string, TableSpec>;
+  readonly shard: string;
   /** On the group's TTL clock. */
   readonly nowMs: number;
 }
@@ -62,13 +63,13 @@ const checkCookie = (client: CvrVersion | null, group: CvrVersion): void => {
   throw protocolError('InvalidConnectionRequestBaseCookie', `CVR is at version ${formatVersion(group)}`);
 };
 
-const setSchema = ({cvr, changes, tables}: ConfigContext, schema: ClientSchema): void => {
+const setSchema = ({cvr, changes, tables, shard}: ConfigContext, schema: ClientSchema): void => {
   if (cvr.clientSchema) {
     if (cvr.clientSchema !== schema && canonicalJson(cvr.clientSchema) !== canonicalJson(schema))
       throw protocolError('InvalidConnectionRequest', 'Provided schema does not match previous schema');
     return;
   }
-  checkClientSchema(schema, tables);
+  checkClientSchema(schema, tables, shard);
   cvr.clientSchema = schema;
   changes.instance = true;
 };

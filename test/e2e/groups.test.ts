@@ -278,9 +278,12 @@ test('client schemas are checked against the group and the replica', async () =>
   expect(await refused({clientGroupID: a.clientGroupID, init: {clientSchema: other}})).toBe(
     'InvalidConnectionRequest',
   );
-  expect(await refused({init: {clientSchema: {tables: {nowhere: schema.tables.item}}}})).toBe(
-    'SchemaVersionNotSupported',
-  );
+  await using lost = client({init: {clientSchema: {tables: {nowhere: schema.tables.item}}}});
+  await lost.untilClosed();
+  expect(lost.error).toMatchObject({
+    kind: 'SchemaVersionNotSupported',
+    message: 'The "nowhere" table does not exist or is not one of the replicated tables: "item".',
+  });
   expect(a.closed).toBeNull();
 });
 
