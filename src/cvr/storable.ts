@@ -1,12 +1,12 @@
 import {remembered} from '../flow/remembered.ts';
 import type {QueryRecord} from './types.ts';
 
-/** JSON writes them as escapes, with no backslash before that is one itself; PostgreSQL has no text with NUL or half a pair. */
-const NEVER_STORED = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
+/** As JSON writes it, with no backslash before that is one itself. */
+const NUL = /(?<!\\)(?:\\\\)*\\u0000/;
 
-const hasNone = (value: unknown): boolean => !NEVER_STORED.test(JSON.stringify(value));
+const hasNone = (value: unknown): boolean => !NUL.test(JSON.stringify(value));
 const hasNoneRemembered = remembered(hasNone);
 
-/** Whether PostgreSQL can keep what a client asks for: a text that was cut within an emoji it cannot. */
+/** Whether PostgreSQL can keep what a client asks for: it has no text with NUL. */
 export const isStorable = ({ast, name, args}: QueryRecord): boolean =>
   ast ? hasNoneRemembered(ast) : hasNone([name, args]);

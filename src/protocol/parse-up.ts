@@ -2,6 +2,7 @@ import * as z from 'zod';
 import {astSchema, json} from './ast-schema.ts';
 import {protocolError} from './error-body.ts';
 import {type Interned, knownAsts, knownSchemas} from './interned.ts';
+import {parseJson} from './parse-json.ts';
 import type {InitConnection, Up} from './up.ts';
 
 const text = z.string();
@@ -135,7 +136,7 @@ const BODIES = {
 export const parseUp = (frame: string): Up => {
   let message: unknown;
   try {
-    message = JSON.parse(frame);
+    message = parseJson(frame);
   } catch (error) {
     throw protocolError('InvalidMessage', 'The message is not JSON.', {cause: error});
   }

@@ -205,8 +205,7 @@ export class GroupQueries {
   }
 }
 
-const UNSTORABLE =
-  'The query holds a text with NUL or half of a surrogate pair, which PostgreSQL cannot hold.';
+const UNSTORABLE = 'The query holds a text with NUL, which PostgreSQL cannot hold.';
 
 const erroredQuery = (query: QueryRecord, message: string): ErroredQuery => ({
   error: 'app',

@@ -1,4 +1,5 @@
 import {protocolError} from '../protocol/error-body.ts';
+import {parseJson} from '../protocol/parse-json.ts';
 import {parseInitConnection} from '../protocol/parse-up.ts';
 import type {InitConnection} from '../protocol/up.ts';
 import type {HandedRequest} from './types.ts';
@@ -90,7 +91,7 @@ const checkVersion = (version: number): void => {
 /** `encodeURIComponent(base64(JSON))` (protocol.md §1.4). */
 const decodeProtocolHeader = (value: string): {authToken?: string; initConnectionMessage?: unknown} => {
   try {
-    const decoded: unknown = JSON.parse(Buffer.from(decodeURIComponent(value), 'base64').toString('utf8'));
+    const decoded = parseJson(Buffer.from(decodeURIComponent(value), 'base64').toString('utf8'));
     if (typeof decoded === 'object' && decoded !== null) return decoded;
   } catch {
     // Reported below: the text itself may hold a token.

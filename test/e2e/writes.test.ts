@@ -141,6 +141,17 @@ test('arrays, timestamps and JSON are written as their columns hold them', async
   expect(client.errors).toEqual([]);
 });
 
+test('a text that was cut within an emoji is written as UTF-8 has it, in JSON too', async () => {
+  using client = connect();
+  const value = {id: 'cut', words: ['cut \ud83d'], meta: {text: '\udc00 cut', whole: '\u{1f600}'}};
+  client.crud(1, [{op: 'insert', tableName: 't', value}]);
+  await client.confirmed(1);
+  expect(await rowsOf('t', 'cut')).toMatchObject([
+    {words: ['cut \ufffd'], meta: {text: '\ufffd cut', whole: '\u{1f600}'}},
+  ]);
+  expect(client.errors).toEqual([]);
+});
+
 test('inserting an existing key, and updating or deleting a missing row, do nothing', async () => {
   using client = connect();
   client.crud(1, [{op: 'insert', tableName: 'guarded', value: {id: 'dup', open: true, n: 1}}]);
