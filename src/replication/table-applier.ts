@@ -77,14 +77,16 @@ export class TableApplier<T = string> {
   insert(tuple: Values<T>, version: Version): void {
     const row = this.#values(tuple);
     this.#insert.run(...this.#columns.map(i => row[i]!), version);
-    if (this.#key.length) this.#logSet(row, this.#columns);
+    if (this.#key.length) this.#logSet(this.#keyText(row), this.#columns);
   }
 
   /** `old`: the key columns of a row whose key changed or, with identity FULL, all of the row; null otherwise. */
   update(change: {readonly old: Values<T> | null; readonly new: Values<T>}, version: Version): void {
     const tuple = completed(change.new, change.old);
     const row = this.#values(tuple);
-    const written = this.#columns.filter(i => tuple[i] !== undefined);
+    const written = tuple.includes(undefined)
+      ? this.#columns.filter(i => tuple[i] !== undefined)
+      : this.#columns;
     if (!this.#key.length) return this.#updateKeyless(change, row, version);
     const oldKey = change.old ? this.#key.map(i => this.#value(change.old!, i)) : this.#key.map(i => row[i]!);
     const oldText = rowKeyText(this.#keyNames, oldKey);
@@ -110,7 +112,7 @@ export class TableApplier<T = string> {
       const known = found && this.#hidden.size === this.#map.table.columns.length;
       if (!complete && this.#backfilling && !known) this.#target.jobs.restart(this.#map.table.oid, version);
     }
-    this.#logSet(row, written);
+    this.#logSet(newText, written);
   }
 
   delete(old: Values<T>, version: Version): void {
@@ -186,8 +188,7 @@ export class TableApplier<T = string> {
     if (changes === 0 && this.#backfilling) this.#target.jobs.restart(this.#map.table.oid, version);
   }
 
-  #logSet(row: readonly SqliteValue[], written: readonly number[]): void {
-    const key = this.#keyText(row);
+  #logSet(key: string, written: readonly number[]): void {
     if (!this.#backfilling) return this.#target.log.set(this.name, key);
     this.#target.log.setColumns(
       this.name,
@@ -236,10 +237,11 @@ export const completed = <T>(tuple: Values<T>, old: Values<T> | null): Values<T>
 
 /** Of change-log entries: big integers bare, infinities as numbers out of range, bytes as PostgreSQL's hex. */
 export const valueJson = (value: SqliteValue): string => {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (value === null) return 'null';
   if (typeof value === 'bigint') return String(value);
+  if (typeof value !== 'number') return `"\\\\x${value.toString('hex')}"`;
   if (Object.is(value, -0)) return '-0.0';
-  if (Buffer.isBuffer(value)) return `"\\\\x${value.toString('hex')}"`;
-  if (typeof value === 'number' && !Number.isFinite(value))
-    return Number.isNaN(value) ? 'null' : value > 0 ? '9.0e+999' : '-9.0e+999';
-  return JSON.stringify(value);
+  if (Number.isFinite(value)) return String(value);
+  return Number.isNaN(value) ? 'null' : value > 0 ? '9.0e+999' : '-9.0e+999';
 };
