@@ -6,6 +6,7 @@ import {formatLsn, parseLsn} from '../../src/pg/lsn.ts';
 import {ensureShard} from '../../src/pg/shard.ts';
 import {openReader} from '../../src/replica/open.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
+import {until} from '../helpers/until.ts';
 import {fixtureReplay} from './io.ts';
 
 let root: string;
@@ -145,6 +146,9 @@ test('schema changes announced by event triggers are replayed, with rows right b
   void recording.finally(() => {
     ended = true;
   });
+  // While the slot is made they would meet a fault of PostgreSQL: the first transaction may bring a table with fewer columns than
+  // it had by then.
+  await until(() => existsSync(join(dir, 'wal.ndjson')), 'the slot is there');
   // Without anything between announcement and row, PostgreSQL may send them the wrong way round.
   for (let i = 0; !ended; i++)
     await client.query(
