@@ -327,7 +327,8 @@ describe('a project that has installed the package', {timeout: 120_000}, () => {
       ZERO_REPLICA_FILE: join(folder.path, 'example.db'),
     });
     expect(await job.ended, job.output()).toBe(0);
-    expect(job.output()).toMatch(/streaming, 1 sync worker\(s\), slot z\w+/);
+    // As above.
+    expect(job.output()).toMatch(/(initial-sync|streaming), 1 sync worker\(s\), slot z\w+/);
     expect(job.output()).toContain("{ code: 0, reason: 'stopped' }");
   });
 
