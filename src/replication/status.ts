@@ -55,7 +55,9 @@ export class ReplicatorStatus {
     return this.#applied;
   }
 
+  /** The replica is complete, which no stream needs to be open for; after a fault the state waits for `opened`. */
   streaming(replica: {replicaVersion: string; stateVersion: string}, slot: string, health: SlotHealth): void {
+    if (this.state === 'initial-sync') this.state = 'streaming';
     this.#replicaVersion = replica.replicaVersion;
     this.#applied = replica.stateVersion;
     this.#acked = health.confirmedFlushLsn;
