@@ -54,7 +54,7 @@ export class Gathering {
     return this.#keepalive !== null;
   }
 
-  /** What may go on; empty if it waits for more. To be called before the socket's memory is used again. */
+  /** What may go on; empty if it waits for more. To be called before the next read: its frames may take the memory of these. */
   take(): WalFrames {
     const frames = this.#frames;
     const count = this.#bytes < GATHER_BYTES ? this.#whole : frames.length;
@@ -78,11 +78,10 @@ export class Gathering {
   }
 }
 
-/** Hands frames on, gathered: of all that one read of the socket brought, what may go on. */
+/** Hands frames on, gathered: of all that one read of the socket brought, what may go on. They are valid during the call only. */
 export class FrameGate {
   readonly #out: (frames: WalFrames) => void;
   readonly #gathering = new Gathering();
-  #flushing = false;
   #closed = false;
   #keepaliveTimer: NodeJS.Timeout | undefined;
 
@@ -92,24 +91,21 @@ export class FrameGate {
 
   add(frame: Buffer): void {
     this.#gathering.add(frame);
-    // pg emits all messages of one socket read in one go; a microtask sees them together.
-    if (!this.#flushing) queueMicrotask(() => this.#flush());
-    this.#flushing = true;
   }
 
-  close(): void {
-    this.#closed = true;
-    this.#dropKeepalive();
-  }
-
-  #flush(): void {
-    this.#flushing = false;
+  /** All frames of one read of the socket have been added. */
+  flush(): void {
     if (this.#closed) return;
     this.#pass(this.#gathering.take());
     if (this.#closed) return;
     if (this.#gathering.keepalive)
       this.#keepaliveTimer ??= setTimeout(() => this.#passKeepalive(), KEEPALIVE_MS);
     else this.#dropKeepalive();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#dropKeepalive();
   }
 
   #passKeepalive(): void {

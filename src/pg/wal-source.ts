@@ -103,6 +103,9 @@ class WalStream implements WalControl {
     client.on('error', this.#fail);
     client.on('end', lost('PostgreSQL closed the replication connection.'));
     this.#wire.on('copyData', ({chunk}: {chunk: Buffer}) => this.#receive(chunk));
+    // Called after pg's parser, which listens since the connection was opened. A microtask would come too late: a socket
+    // that was paused gives several reads in one turn, and each may overwrite the frames of the one before.
+    this.#socket.on('data', () => this.#gate.flush());
     this.#wire.once('replicationStart', () => {
       this.#options.onOpen(this);
       this.#watchSilence();

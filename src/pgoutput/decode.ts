@@ -79,7 +79,7 @@ export class PgoutputDecoder {
         const lsn = reader.uint64();
         // One outside of transactions is decoded at its place: everything that committed before it has been sent.
         if (!transactional) return {tag: 'keepalive', lsn, replyRequested: false, bytes};
-        return {tag: 'message', prefix: reader.cstring(), content: reader.bytes(reader.uint32()), bytes};
+        return {tag: 'message', prefix: reader.cstring(), content: reader.copy(reader.uint32()), bytes};
       }
       case 'Y':
       case 'O':
@@ -142,9 +142,10 @@ class Reader {
     this.#at += 8;
     return this.#buffer.readBigUInt64BE(this.#at - 8);
   }
-  bytes(length: number): Buffer {
+  /** A frame is valid for a moment only, what is read of it for as long as its transaction takes. */
+  copy(length: number): Buffer {
     this.#at += length;
-    return this.#buffer.subarray(this.#at - length, this.#at);
+    return Buffer.from(this.#buffer.subarray(this.#at - length, this.#at));
   }
   cstring(): string {
     const end = this.#buffer.indexOf(0, this.#at);

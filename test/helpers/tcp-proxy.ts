@@ -22,11 +22,14 @@ export interface TcpProxy {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** @param options `bytesPerSecond`: what each connection carries from the server at most. */
-export const startProxy = async (
-  serverUrl: string,
-  options: {readonly bytesPerSecond?: number} = {},
-): Promise<TcpProxy> => {
+export interface ProxyOptions {
+  /** What each connection carries from the server at most. */
+  readonly bytesPerSecond?: number;
+  /** What comes from the server is carried in pieces of so many bytes, each in a turn of the event loop of its own. */
+  readonly pieceBytes?: number;
+}
+
+export const startProxy = async (serverUrl: string, options: ProxyOptions = {}): Promise<TcpProxy> => {
   let target = new URL(serverUrl);
   let blocked = false;
   let {bytesPerSecond = Number.POSITIVE_INFINITY} = options;
@@ -40,6 +43,7 @@ export const startProxy = async (
     pairs.push(pair);
     near.pipe(far);
     if (options.bytesPerSecond) far.pipe(slow(() => bytesPerSecond)).pipe(near);
+    else if (options.pieceBytes) far.pipe(pieces(options.pieceBytes)).pipe(near.setNoDelay());
     else far.pipe(near);
     const end = () => {
       near.destroy();
@@ -97,5 +101,17 @@ const slow = (bytesPerSecond: () => number): Transform =>
   new Transform({
     transform: (chunk: Buffer, _, done) => {
       setTimeout(() => done(null, chunk), (chunk.length / bytesPerSecond()) * 1000);
+    },
+  });
+
+const pieces = (bytes: number): Transform =>
+  new Transform({
+    transform(chunk: Buffer, _, done) {
+      const carry = (at: number) => {
+        if (at >= chunk.length) return done();
+        this.push(chunk.subarray(at, at + bytes));
+        setImmediate(carry, at + bytes);
+      };
+      carry(0);
     },
   });
