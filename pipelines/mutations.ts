@@ -1,8 +1,9 @@
 import type pg from 'pg';
 import {filter, identity, Subject, tap} from 'rxjs';
 import type {Endpoint} from '../src/app-server/endpoint.ts';
-import type {Permissions} from '../src/auth/permissions.ts';
+import {type Permissions, unreadableNow} from '../src/auth/permissions.ts';
 import {shardName, type ZeroConfig} from '../src/config/config.ts';
+import {PermissionsUnreadable} from '../src/errors.ts';
 import {batchByKey} from '../src/flow/batch-by-key.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
 import {Backlog} from '../src/mutation/backlog.ts';
@@ -11,7 +12,7 @@ import {limitMutations} from '../src/mutation/limit-mutations.ts';
 import {KeyedLimiter} from '../src/mutation/sliding-window.ts';
 import type {MutationOutcome, MutationRequest} from '../src/mutation/types.ts';
 import type {Log} from '../src/observe/log.ts';
-import {ProtocolError, protocolError} from '../src/protocol/error-body.ts';
+import {comeBackLater, ProtocolError, protocolError} from '../src/protocol/error-body.ts';
 import type {CustomMutation, Push} from '../src/protocol/up.ts';
 import type {ClientConnection} from '../src/sync/types.ts';
 import {type CustomMutations, createCustomMutations} from './custom-mutations.ts';
@@ -41,11 +42,11 @@ const isCrud = (request: Limited): request is MutationRequest => request.mutatio
 
 interface Executed {
   readonly requests: readonly MutationRequest[];
-  /** null: upstream was busy or out of reach; the clients come back with their mutations. */
-  readonly outcomes: readonly MutationOutcome[] | null;
+  /** An error: nothing was applied; the clients come back with their mutations. */
+  readonly outcomes: readonly MutationOutcome[] | ProtocolError;
 }
 
-/** A client comes back after about a second instead of the usual five. */
+/** A client comes back after about a second instead of the usual five. Without an error that tells it to wait it would be back at once. */
 const COME_BACK_MS = 1000;
 
 /** Mutations of one connection that are on their way upstream before it is read no further. */
@@ -96,8 +97,9 @@ export const createMutations = (deps: {
     try {
       return {requests, outcomes: requests.length ? await executor.run(requests) : []};
     } catch (err) {
+      if (err instanceof PermissionsUnreadable) return {requests, outcomes: unreadableNow(err)};
       log.warn({err}, 'mutations could not be run upstream; their clients will repeat them');
-      return {requests, outcomes: null};
+      return {requests, outcomes: comeBackLater(BUSY, COME_BACK_MS)};
     } finally {
       for (const {connection} of taken) backlog.leave(connection);
     }
@@ -112,7 +114,7 @@ export const createMutations = (deps: {
               limiter,
               maxHeld: MAX_HELD,
               tell: connection => connection.fail(protocolError('MutationRateLimited', RATE_LIMITED)),
-              overflow: connection => refuse(connection, comeBackLater(TOO_MANY_WAIT)),
+              overflow: connection => refuse(connection, comeBackLater(TOO_MANY_WAIT, COME_BACK_MS)),
             })
           : identity,
       ),
@@ -179,9 +181,12 @@ const answer = (
   refuse: (connection: ClientConnection, error: ProtocolError) => void,
 ): void => {
   for (const [i, {connection, mutation}] of requests.entries()) {
-    const outcome = outcomes?.[i];
-    if (!outcome) refuse(connection, comeBackLater(BUSY));
-    else if (outcome.kind === 'failed') connection.fail(protocolError('MutationFailed', outcome.message));
+    if (outcomes instanceof ProtocolError) {
+      refuse(connection, outcomes);
+      continue;
+    }
+    const outcome = outcomes[i]!;
+    if (outcome.kind === 'failed') connection.fail(protocolError('MutationFailed', outcome.message));
     else if (outcome.kind === 'out-of-order')
       refuse(
         connection,
@@ -192,13 +197,3 @@ const answer = (
       );
   }
 };
-
-/** Without an error that tells it to wait, a client whose socket closes is back at once. */
-const comeBackLater = (message: string): ProtocolError =>
-  new ProtocolError({
-    kind: 'ServerOverloaded',
-    message,
-    origin: 'zeroCache',
-    minBackoffMs: COME_BACK_MS,
-    maxBackoffMs: 2 * COME_BACK_MS,
-  });

@@ -10,6 +10,7 @@ import {shardName, type ZeroConfig} from '../src/config/config.ts';
 import {CVR_PLANS, ensureCvrSchema} from '../src/cvr/schema.ts';
 import type {StageBoard} from '../src/flow/stage.ts';
 import {createQueryRegistry, type InspectableRegistry, LINGER_ROWS} from '../src/ivm/query-registry.ts';
+import {FaultBook} from '../src/observe/fault-book.ts';
 import type {WorkerInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool, explainConnection} from '../src/pg/connect.ts';
@@ -53,6 +54,9 @@ export interface SyncWorker {
   stop(reason: string, handOverMs?: number): Promise<void>;
 }
 
+/** Of the fault book. */
+const PERMISSIONS = 'permissions';
+
 /** One worker process: its registry of query graphs, its client groups, and the pools they use. */
 export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker> => {
   const {config, log, board} = deps;
@@ -71,6 +75,7 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
 
   const registry = openRegistry(config, log);
   const permissions = new PermissionsCache(() => registry.permissionsRow());
+  const faults = new FaultBook();
   const params = {schema: shard, appID: config.app.id};
   const mutations = createMutations({
     config,
@@ -114,6 +119,18 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
     refusal: () => refusal,
   });
 
+  const lookAtPermissions = () => {
+    const was = faults.get(PERMISSIONS)?.what;
+    const {fault} = permissions;
+    faults.set(PERMISSIONS, fault, 'fault');
+    // All workers see the same.
+    if (was === fault?.message || deps.workerIndex > 0) return;
+    if (fault) log.error({code: fault.code}, fault.message);
+    else log.info('the deployed permissions can be read again');
+  };
+  lookAtPermissions();
+  running.add(serving.advanced.subscribe(lookAtPermissions));
+
   const advancing = advanceQueries(versions, registry, serving, board, times).subscribe({
     error: deps.onError,
   });
@@ -138,6 +155,8 @@ export const startSyncWorker = async (deps: SyncWorkerDeps): Promise<SyncWorker>
       stages: board.snapshot(),
       graphs: registry.inspectGraphs(),
       groups: [...serving.groups.values()].map(group => group.inspect()),
+      faults: faults.standing,
+      pastFaults: faults.past,
     }),
     record: async (socket, request) => {
       // Loaded when first asked for: most servers are never recorded.

@@ -196,7 +196,7 @@ export class QueryError extends DaemonError {
   readonly recovery = 'reject' satisfies Recovery;
 }
 
-/** M001 — The deployed permissions cannot be read: they may come from a newer release of `zero-deploy-permissions`. Deploy them again with a matching one. */
+/** M001 — The deployed permissions cannot be read: they may come from a newer release of `zero-deploy-permissions`, or were written by hand. Deploy them again with a matching one. Until then nobody may read or write by them: clients keep the rows they have, and come back every few seconds until it is over. Queries and mutations that the app's own server answers go on. */
 export class PermissionsUnreadable extends DaemonError {
   readonly code = 'M001';
   readonly recovery = 'reject' satisfies Recovery;

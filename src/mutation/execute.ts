@@ -2,7 +2,7 @@ import {setTimeout} from 'node:timers/promises';
 import type pg from 'pg';
 import type {Permissions} from '../auth/permissions.ts';
 import {type OpKind, WritePermissions} from '../auth/write-permissions.ts';
-import {BadMutation, DaemonError, UpstreamBusy} from '../errors.ts';
+import {BadMutation, DaemonError, PermissionsUnreadable, UpstreamBusy} from '../errors.ts';
 import {crudStatement, rowKey} from './crud-sql.ts';
 import {ID_MISMATCH, MutationIDs} from './last-mutation-id.ts';
 import {type Plan, planStatements} from './plan-statements.ts';
@@ -150,7 +150,8 @@ export class MutationExecutor {
         if (error instanceof Undone && error.outcome.kind !== 'denied') return error.outcome;
         if (error instanceof Undone) idOnly = true;
         else if (RETRYABLE.has(codeOf(error))) attempt++;
-        else if (idOnly || isConnectionLoss(error)) throw error;
+        // Not the mutation's fault: its id must not be taken.
+        else if (idOnly || isConnectionLoss(error) || error instanceof PermissionsUnreadable) throw error;
         else if (!fresh && mayBeStale(error)) {
           fresh = true;
           this.#tables.forget();

@@ -2,7 +2,7 @@
 export interface Fault {
   /** Of the error, as on the troubleshooting page: `R001`. */
   readonly code: string;
-  /** `fault`: nothing is replicated until it is over. `warning`: everything goes on. */
+  /** `fault`: nothing is replicated, or clients are not served, until it is over. `warning`: everything goes on. */
   readonly severity: 'fault' | 'warning';
   readonly what: string;
   /** What to do about it, in a sentence. */
@@ -18,6 +18,7 @@ export interface PastFault extends Fault {
 const REMEDIES: Readonly<Record<string, string>> = {
   U001: 'See that PostgreSQL runs and can be reached from here; replication goes on by itself.',
   U002: 'Do what the message says, then start again.',
+  M001: 'Deploy the permissions again with the zero-deploy-permissions of @rocicorp/zero 1.9; clients come back by themselves.',
   R001: 'Nothing; the replica is rebuilt by itself. To avoid it, raise max_slot_wal_keep_size or keep outages short.',
   R002: 'Nothing; the replica is rebuilt by itself.',
   R003: 'Nothing; the replica is rebuilt by itself. If it comes again, look at disk and memory.',

@@ -76,6 +76,9 @@ export interface WorkerInspection {
   readonly stages: readonly StageStats[];
   readonly graphs: readonly GraphInspection[];
   readonly groups: readonly GroupInspection[];
+  /** What is wrong with serving; as with the replicator. */
+  readonly faults: readonly Fault[];
+  readonly pastFaults: readonly PastFault[];
 }
 
 export interface GraphInspection {
@@ -131,4 +134,14 @@ export interface GroupInspection {
   }[];
 }
 
-export const faultsOf = ({replicator}: DaemonInspection): readonly Fault[] => replicator?.faults ?? [];
+/** Those of the replicator first. Workers see the same replica: one speaks for all. */
+export const faultsOf = ({replicator, workers}: DaemonInspection): readonly Fault[] => [
+  ...(replicator?.faults ?? []),
+  ...(workers[0]?.faults ?? []),
+];
+
+/** The newest last. */
+export const pastFaultsOf = ({replicator, workers}: DaemonInspection): readonly PastFault[] =>
+  [...(replicator?.pastFaults ?? []), ...(workers[0]?.pastFaults ?? [])].sort(
+    (a, b) => a.untilMs - b.untilMs,
+  );

@@ -1,4 +1,4 @@
-import type {DaemonInspection, WorkerInspection} from './inspection.ts';
+import {type DaemonInspection, faultsOf, type WorkerInspection} from './inspection.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -140,9 +140,9 @@ export const METRICS: readonly Metric[] = [
       return [...byCode].map(([code, count]) => [count, {code}]);
     },
   ),
-  gauge('replication.faults', '1', 'Faults that stand now, by error code and severity', ({replicator}) => {
+  gauge('replication.faults', '1', 'Faults that stand now, by error code and severity', inspection => {
     const counts = new Map<string, [number, Labels]>();
-    for (const {code, severity} of replicator?.faults ?? []) {
+    for (const {code, severity} of faultsOf(inspection)) {
       const count = counts.get(code + severity);
       if (count) count[0]++;
       else counts.set(code + severity, [1, {code, severity}]);

@@ -2,6 +2,7 @@ import {lanesOf, type StageFlow} from './flow.ts';
 import {
   type DaemonInspection,
   faultsOf,
+  pastFaultsOf,
   type ReplicatorInspection,
   type WorkerInspection,
 } from './inspection.ts';
@@ -40,7 +41,7 @@ const faultLines = (now: DaemonInspection): string[] => {
     `  ${severity === 'fault' ? '✖' : '!'} ${code} for ${durationText(Math.max(0, now.atMs - sinceMs))}: ${what}`,
     `    → ${remedy}`,
   ]);
-  const past = (now.replicator?.pastFaults ?? [])
+  const past = pastFaultsOf(now)
     .slice(-SHOWN_PAST)
     .map(
       ({code, what, sinceMs, untilMs}) =>

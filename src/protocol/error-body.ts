@@ -78,3 +78,16 @@ export class ProtocolError extends DaemonError {
 /** Shorthand for the kinds that carry only a message. */
 export const protocolError = (kind: BasicErrorKind, message: string, options?: ErrorOptions): ProtocolError =>
   new ProtocolError({kind, message, origin: 'zeroCache'}, options);
+
+/** For what is over by itself or when somebody mends it: the client keeps what it has and comes back. */
+export const comeBackLater = (message: string, afterMs: number, options?: ErrorOptions): ProtocolError =>
+  new ProtocolError(
+    {
+      kind: 'ServerOverloaded',
+      message,
+      origin: 'zeroCache',
+      minBackoffMs: afterMs,
+      maxBackoffMs: 2 * afterMs,
+    },
+    options,
+  );

@@ -1,7 +1,8 @@
 import type {Socket} from 'node:net';
 import type {RawData, WebSocket} from 'ws';
 import type {Auth} from '../auth/auth.ts';
-import {DaemonError} from '../errors.ts';
+import {unreadableNow} from '../auth/permissions.ts';
+import {DaemonError, PermissionsUnreadable} from '../errors.ts';
 import type {Log} from '../observe/log.ts';
 import type {Down} from '../protocol/down.ts';
 import {ProtocolError, protocolError} from '../protocol/error-body.ts';
@@ -204,6 +205,8 @@ export class Connection implements ClientConnection {
 /** What a client is told of an error: a protocol error as it is, our own by its text, anything else without details. */
 export const toProtocolError = (error: unknown, log: Log, clientID: string): ProtocolError => {
   if (error instanceof ProtocolError) return error;
+  // In the log already, once.
+  if (error instanceof PermissionsUnreadable) return unreadableNow(error);
   log.error({err: error, clientID}, 'a client message failed');
   const text = error instanceof DaemonError ? error.message : 'Internal error; see the server log.';
   return protocolError('Internal', text, {cause: error});

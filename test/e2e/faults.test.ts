@@ -6,7 +6,7 @@ import pg from 'pg';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 import type {DaemonInspection} from '../../src/observe/inspection.ts';
 import {renderText} from '../../src/observe/render-text.ts';
-import {type Daemon, startDaemon} from '../helpers/daemon.ts';
+import {type Daemon, inspectionOf as inspect, startDaemon} from '../helpers/daemon.ts';
 import {limitedRole} from '../helpers/limited-role.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {type PostgresServer, startPostgres} from '../helpers/postgres-server.ts';
@@ -34,9 +34,6 @@ const TABLES = `CREATE TABLE t (id serial PRIMARY KEY, v text); CREATE TABLE key
   CREATE TABLE shapes (id int PRIMARY KEY, p point); INSERT INTO t (v) VALUES ('one')`;
 /** Beyond what a fault itself takes to happen; on a machine that is busy with other tests. */
 const PATIENCE_MS = 15_000;
-
-const inspect = async (daemon: Daemon): Promise<DaemonInspection> =>
-  (await (await fetch(`${daemon.url}/pipelines`)).json()) as DaemonInspection;
 
 /** Code, severity and words of what stands. */
 const standing = async (daemon: Daemon) =>

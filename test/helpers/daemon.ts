@@ -2,6 +2,7 @@ import {type ChildProcess, spawn} from 'node:child_process';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import type {DaemonInspection} from '../../src/observe/inspection.ts';
 import {freePort} from './postgres-server.ts';
 
 export interface Daemon {
@@ -98,6 +99,10 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
   if (options.waitUntilReady !== false) await waitUntilReady(daemon, () => running);
   return daemon;
 };
+
+/** What its inspector shows now. */
+export const inspectionOf = async (daemon: Daemon): Promise<DaemonInspection> =>
+  (await (await fetch(`${daemon.url}/pipelines`)).json()) as DaemonInspection;
 
 const waitUntilReady = async (daemon: Daemon, running: () => boolean) => {
   const deadline = Date.now() + 60_000;

@@ -1,6 +1,5 @@
-import type {DaemonInspection} from '../../src/observe/inspection.ts';
 import {openReader} from '../../src/replica/open.ts';
-import type {Daemon} from './daemon.ts';
+import {type Daemon, inspectionOf} from './daemon.ts';
 import {until} from './until.ts';
 
 /** Waits until a condition on the replica holds and every worker serves that version: a new query then sees it. */
@@ -17,7 +16,7 @@ export const untilServed = async (daemon: Daemon, sql: string, ...params: (strin
     }
   }, `the replica answers ${sql}`);
   await until(async () => {
-    const {workers} = (await (await fetch(`${daemon.url}/pipelines`)).json()) as DaemonInspection;
+    const {workers} = await inspectionOf(daemon);
     return workers.length > 0 && workers.every(worker => (worker.version ?? '') >= version);
   }, `${version} is served`);
 };

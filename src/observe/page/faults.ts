@@ -1,4 +1,4 @@
-import {type DaemonInspection, faultsOf} from '../inspection.ts';
+import {type DaemonInspection, faultsOf, pastFaultsOf} from '../inspection.ts';
 import {durationText} from '../units.ts';
 import {h} from './dom.ts';
 import {table} from './tables.ts';
@@ -11,7 +11,7 @@ export const faultsView = (
   open: ReadonlySet<string>,
   toggle: (key: string, isOpen: boolean) => void,
 ): HTMLElement[] => {
-  const past = now.replicator?.pastFaults ?? [];
+  const past = pastFaultsOf(now);
   const standing = faultsOf(now).map(({severity, code, what, remedy, sinceMs}) =>
     h(
       'li',
