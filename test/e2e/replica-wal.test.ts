@@ -72,10 +72,10 @@ test("the replica's WAL stays bounded in a server under steady load, whose clien
     try {
       await loader.query('SET synchronous_commit = off');
       await loader.query(`CALL load(${TRANSACTIONS})`);
-      await until(
-        () => clients.every(client => shown(client) === TRANSACTIONS),
-        'all clients are at the end',
-      );
+      await until(() => {
+        expect(clients.flatMap(client => client.errors)).toEqual([]);
+        return clients.every(client => shown(client) === TRANSACTIONS);
+      }, 'all clients are at the end');
     } finally {
       loader.release();
       clearInterval(watching);
