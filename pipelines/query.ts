@@ -31,19 +31,18 @@ export const advanceQueries = (
   times: CommitTimes,
 ): Observable<Epoch> => {
   const stage = stages(board, 'query');
-  const step = () =>
-    of(null).pipe(
-      stage(
-        'advance',
-        map(() => registry.advance()),
-        {settles: 'each'},
-      ),
-      filter(epoch => epoch !== null),
-      stage(
-        'deliver',
-        tap((epoch: Epoch) => sink.deliver(epoch)),
-        {committedMs: epoch => times.of(epoch.to)},
-      ),
-    );
-  return defer(() => versions.pipe(conflateMap(spaced(LEAST_GAP_MS, step))));
+  const step = of(null).pipe(
+    stage(
+      'advance',
+      map(() => registry.advance()),
+      {settles: 'each'},
+    ),
+    filter(epoch => epoch !== null),
+    stage(
+      'deliver',
+      tap((epoch: Epoch) => sink.deliver(epoch)),
+      {committedMs: epoch => times.of(epoch.to)},
+    ),
+  );
+  return defer(() => versions.pipe(conflateMap(spaced(LEAST_GAP_MS, () => step))));
 };
