@@ -13,9 +13,9 @@ import {GroupClients} from './group-clients.ts';
 import {applyDelete, applyInit, type ConfigContext} from './group-config.ts';
 import type {GroupDeps} from './group-deps.ts';
 import {ConfigChanges, ensureClient, patchDesires} from './group-desires.ts';
-import {nextExpiryMs} from './group-expiry.ts';
 import {GroupInbox} from './group-inbox.ts';
 import {inspectGroup} from './group-inspection.ts';
+import {GroupLifetime} from './group-lifetime.ts';
 import {type CatchUps, type Poke, pokesOf} from './group-pokes.ts';
 import {GroupQueries} from './group-queries.ts';
 import {GroupRows} from './group-rows.ts';
@@ -23,7 +23,6 @@ import {updateOf} from './group-update.ts';
 import type {InspectedGroup} from './inspect-queries.ts';
 import {ensureInternalQueries} from './internal-queries.ts';
 import {type NamedQuery, namedQueriesOf} from './transform-queries.ts';
-import {TtlClock} from './ttl-clock.ts';
 import type {ClientConnection} from './types.ts';
 
 /** What a cycle has computed and is to be made durable, then told. */
@@ -68,20 +67,16 @@ export class ClientGroup {
   #cycle: 'none' | 'running' | 'running, then again' = 'none';
   #catchUps = NO_CATCH_UPS;
   #folded: Folded | null = null;
-  #nextExpiryMs: number | null = null;
   /** Set when it ends with nothing pending. */
   #rowSets: LifeSign['rowSets'];
   readonly #inbox = new GroupInbox();
+  readonly #lifetime: GroupLifetime;
   #cvr: Cvr | null = null;
   #changes = new ConfigChanges();
-  #clock: TtlClock | null = null;
   /** When this cycle began. */
   #cycleMs = 0;
-  #endedMs: number | null = null;
   #connectTimeMs = Date.now();
   #schemaChecked = false;
-  #lingerTimer: NodeJS.Timeout | undefined;
-  #expiryTimer: NodeJS.Timeout | undefined;
 
   constructor(id: string, deps: GroupDeps, hooks: GroupHooks) {
     this.id = id;
@@ -89,6 +84,10 @@ export class ClientGroup {
     this.#hooks = hooks;
     this.#rows = new GroupRows(deps.views, deps.shard, () => this.wake());
     this.#queries = new GroupQueries(deps, this.#rows, this.#clients);
+    this.#lifetime = new GroupLifetime(deps.lingerMs, {
+      onExpiry: () => this.wake(),
+      onAbandoned: () => this.end(null),
+    });
   }
 
   /** @throws ProtocolError if the client cannot be one of this group. */
@@ -96,14 +95,13 @@ export class ClientGroup {
     try {
       this.#clients.add(connection);
       this.#connectTimeMs = Date.now();
-      clearTimeout(this.#lingerTimer);
     } finally {
-      this.#lingerIfEmpty();
+      this.#lifetime.linger(this.#clients.size === 0);
     }
   }
 
   disconnected(connection: ClientConnection): void {
-    if (this.#clients.remove(connection)) this.#lingerIfEmpty();
+    if (this.#clients.remove(connection)) this.#lifetime.linger(this.#clients.size === 0);
   }
 
   /** Whether its initConnection was taken in. */
@@ -185,9 +183,7 @@ export class ClientGroup {
   end(error: ProtocolError | null, nowMs = performance.now()): void {
     if (this.ended) return;
     this.ended = true;
-    this.#endedMs = nowMs;
-    clearTimeout(this.#lingerTimer);
-    clearTimeout(this.#expiryTimer);
+    this.#lifetime.end(nowMs);
     if (this.#cvr && this.#cycle === 'none' && this.#rows.based && this.#rows.pendingRows === 0)
       this.#rowSets = {version: formatVersion(this.#cvr.version), sets: this.#queries.rowSets()};
     this.#hooks.onEnd(this);
@@ -232,7 +228,7 @@ export class ClientGroup {
       replicaVersion: registry.replicaVersion,
       graphOf: hash => this.#queries.graphOf(hash),
       connectTimeMs: this.#connectTimeMs,
-      ttlClockMs: this.#clock!.at(this.#cycleMs),
+      ttlClockMs: this.#lifetime.clockMs(this.#cycleMs),
     });
     if (result) this.#rows.clear();
     if (result || changes.acknowledgeDeleted.length) this.#changes = new ConfigChanges();
@@ -295,7 +291,7 @@ export class ClientGroup {
   /** null before the view record was loaded or written. */
   lifeSign(): LifeSign | null {
     if (!this.#cvr || isEmpty(this.#cvr.version)) return null;
-    return {clientGroupID: this.id, ttlClockMs: this.#ttlClockMs(), rowSets: this.#rowSets};
+    return {clientGroupID: this.id, ttlClockMs: this.#lifetime.clockMs(), rowSets: this.#rowSets};
   }
 
   /** For the client's inspector; null before the view record was loaded. */
@@ -303,7 +299,7 @@ export class ClientGroup {
     return (
       this.#cvr && {
         cvr: this.#cvr,
-        nowMs: this.#ttlClockMs(),
+        nowMs: this.#lifetime.clockMs(),
         graphOf: hash => this.#queries.graphOf(hash),
       }
     );
@@ -316,7 +312,7 @@ export class ClientGroup {
   async #load(): Promise<Cvr> {
     await this.#deps.store.settled(this.id);
     const cvr = await this.#deps.loader.load(this.id, this.#connectTimeMs);
-    this.#clock = new TtlClock(cvr.ttlClockMs, this.#cycleMs);
+    this.#lifetime.start(cvr.ttlClockMs, this.#cycleMs);
     ensureInternalQueries(cvr, this.#deps.shard);
     return cvr;
   }
@@ -326,7 +322,7 @@ export class ClientGroup {
     const cvr = this.#cvr;
     if (!cvr || !this.#inbox.isEmpty || !this.#schemaChecked || !this.#rows.based) return false;
     if (!this.#queries.inStep) return false;
-    if (this.#nextExpiryMs !== null && this.#nextExpiryMs <= this.#clock!.at(this.#cycleMs)) return false;
+    if (this.#lifetime.isExpiryDue(this.#cycleMs)) return false;
     return this.#clients
       .attached()
       .every(({version}) => version && compareVersions(version, cvr.version) === 0);
@@ -338,7 +334,7 @@ export class ClientGroup {
     if (cvr.replicaVersion !== null && cvr.replicaVersion > registry.replicaVersion)
       throw protocolError('ClientNotFound', 'Cannot sync from older replica');
     await reached(cvr.version.state);
-    const nowMs = this.#clock!.at(this.#cycleMs);
+    const nowMs = this.#lifetime.clockMs(this.#cycleMs);
     if (this.#inbox.take({cvr, changes: this.#changes, tables: registry.tables, shard, nowMs}))
       this.#queries.changed();
     // A group whose only client was refused holds nothing to serve.
@@ -352,7 +348,7 @@ export class ClientGroup {
       await this.#rebase(cvr);
     }
     this.#catchUps = await this.#readCatchUps(cvr);
-    this.#planExpiry();
+    this.#lifetime.planExpiry(this.#clients.size > 0 ? cvr : null);
   }
 
   #enqueue(connection: ClientConnection, apply: (context: ConfigContext) => void): Promise<void> {
@@ -377,25 +373,5 @@ export class ClientGroup {
       if (!read.has(from)) read.set(from, await this.#deps.catchUps.read(this.id, version, cvr.version));
     }
     return read;
-  }
-
-  #planExpiry(): void {
-    clearTimeout(this.#expiryTimer);
-    if (this.ended || this.#clients.size === 0 || !this.#cvr) return;
-    const next = nextExpiryMs(this.#cvr);
-    this.#nextExpiryMs = next;
-    if (next === null) return;
-    const delay = Math.min(Math.max(next - this.#ttlClockMs(), 0) + 50, 600_000);
-    this.#expiryTimer = setTimeout(() => this.wake(), delay).unref();
-  }
-
-  #ttlClockMs(): number {
-    return this.#clock?.at(this.#endedMs ?? performance.now()) ?? 0;
-  }
-
-  #lingerIfEmpty(): void {
-    if (this.#clients.size > 0 || this.ended) return;
-    clearTimeout(this.#lingerTimer);
-    this.#lingerTimer = setTimeout(() => this.end(null), this.#deps.lingerMs).unref();
   }
 }
