@@ -161,6 +161,7 @@ const shareReplica = ({config, log, copyProgram}: ReplicatingDeps, hub: ChangeHu
     log,
     copyProgram,
   });
+  hub.onLogRestart = () => snapshots.forget();
   return {
     respond: (request: IncomingMessage, response: ServerResponse): boolean => {
       if (requestUrl(request.url ?? '/')?.pathname !== SNAPSHOT_PATH) return false;

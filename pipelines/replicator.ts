@@ -220,6 +220,7 @@ const openStream = async (
     };
     const meet = async (db: Database) => {
       const last = await restartLogAfterGap(pool, db, {shard, owner: config.taskID, last: logged.last, log});
+      if (last !== logged.last) hub?.onLogRestart();
       return {last, watermark: await missing(db, last)};
     };
     const db = openWriter(config.replica.file);

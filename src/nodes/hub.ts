@@ -25,6 +25,8 @@ export class ChangeHub {
   #replicaVersion: Version | null = null;
   /** Under which other nodes reach us; null if they cannot. */
   address: string | null = null;
+  /** Called when the change log begins anew: from copies of the replica that were made before, nobody can go on. */
+  onLogRestart: () => void = () => {};
 
   constructor(options: {readonly liveBytes?: number; readonly graceMs?: number} = {}) {
     this.live = new LiveLog(options.liveBytes ?? LIVE_BYTES);

@@ -10,7 +10,8 @@ import {
   replicationManager,
   viewSyncer,
 } from '../helpers/cluster.ts';
-import {createDatabase} from '../helpers/postgres.ts';
+import type {Daemon} from '../helpers/daemon.ts';
+import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {until} from '../helpers/until.ts';
 
 test('a crash between replica and change log, at a schema change, leaves no node without it', async () => {
@@ -24,18 +25,10 @@ test('a crash between replica and change log, at a schema change, leaves no node
     await db.query(`INSERT INTO t VALUES (2, 'b')`);
     await until(() => dump(follower).some(line => line.includes('"b"')), 'the change has arrived');
 
-    // The log cannot be written: what follows reaches the replica alone.
-    const lock = await db.pool.connect();
-    await lock.query(`BEGIN; LOCK TABLE "${db.appID}_0/cdc"."changeLog" IN SHARE MODE`);
-    await db.query(`INSERT INTO t VALUES (3, 'old shape')`);
-    await db.query(`ALTER TABLE t RENAME COLUMN v TO w; ALTER TABLE t ADD COLUMN n int DEFAULT 7`);
-    await db.query(`INSERT INTO t VALUES (4, 'new shape', 8)`);
-    await until(() => dump(manager).some(line => line.includes('new shape')), 'the replica has all');
-    expect(dump(follower).join()).not.toContain('old shape');
+    const release = await aheadOfLog(db, manager, follower);
     const {port} = manager;
     await killProcess(manager, 'replicator');
-    await lock.query('ROLLBACK');
-    lock.release();
+    await release();
 
     manager = await replicationManager(db, {dir, port});
     await db.query(`INSERT INTO t VALUES (5, 'afterwards', 9)`);
@@ -48,3 +41,41 @@ test('a crash between replica and change log, at a schema change, leaves no node
     await rm(dir, {recursive: true, force: true});
   }
 });
+
+test('a stream that breaks there lets other nodes fetch the replica once: copies from before are not handed out any more', async () => {
+  await using db = await createDatabase(
+    `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')`,
+  );
+  await using manager = await replicationManager(db);
+  await using follower = await viewSyncer(db, changeStreamer(manager));
+  await db.query(`INSERT INTO t VALUES (2, 'b')`);
+  await until(() => dump(follower).some(line => line.includes('"b"')), 'the change has arrived');
+  const release = await aheadOfLog(db, manager, follower);
+  await db.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active');
+  await until(() => manager.output().includes('Trying again'), 'the stream has ended');
+  await release();
+  await db.query(`INSERT INTO t VALUES (5, 'afterwards', 9)`);
+  await until(() => dump(manager).some(line => line.includes('afterwards')), 'the replica goes on');
+  await becomesEqual(follower, manager);
+  expect(manager.output()).toContain('the change log lacks a schema change');
+  expect(follower.output().match(/The replica is rebuilt/g)).toHaveLength(1);
+});
+
+/** The log cannot be written until the returned function is called: a schema change has reached the replica alone. */
+const aheadOfLog = async (
+  db: TestDatabase,
+  manager: Daemon,
+  follower: Daemon,
+): Promise<() => Promise<void>> => {
+  const lock = await db.pool.connect();
+  await lock.query(`BEGIN; LOCK TABLE "${db.appID}_0/cdc"."changeLog" IN SHARE MODE`);
+  await db.query(`INSERT INTO t VALUES (3, 'old shape')`);
+  await db.query(`ALTER TABLE t RENAME COLUMN v TO w; ALTER TABLE t ADD COLUMN n int DEFAULT 7`);
+  await db.query(`INSERT INTO t VALUES (4, 'new shape', 8)`);
+  await until(() => dump(manager).some(line => line.includes('new shape')), 'the replica has all');
+  expect(dump(follower).join()).not.toContain('old shape');
+  return async () => {
+    await lock.query('ROLLBACK');
+    lock.release();
+  };
+};
