@@ -7,10 +7,13 @@ export interface TcpProxy {
   readonly url: string;
   /** Connections accepted so far. */
   readonly accepted: number;
-  /** Present connections stay open and carry nothing more, in either direction: as behind a firewall that forgot them. */
-  stall(): void;
-  /** Present connections break. */
-  cut(): void;
+  /**
+   * Present connections, or those of them that `which` picks, stay open and carry nothing more, in either direction: as
+   * behind a firewall that forgot them.
+   */
+  stall(which?: () => boolean): void;
+  /** Present connections break, or those of them that `which` picks. */
+  cut(which?: () => boolean): void;
   /** Present connections break, and new ones do until it is healed: the host is cut off. */
   block(): void;
   heal(): void;
@@ -27,6 +30,8 @@ export interface ProxyOptions {
   readonly bytesPerSecond?: number;
   /** What comes from the server is carried in pieces of so many bytes, each in a turn of the event loop of its own. */
   readonly pieceBytes?: number;
+  /** What each direction of each connection goes through. */
+  readonly road?: () => Transform;
 }
 
 export const startProxy = async (serverUrl: string, options: ProxyOptions = {}): Promise<TcpProxy> => {
@@ -41,9 +46,14 @@ export const startProxy = async (serverUrl: string, options: ProxyOptions = {}):
     const far = createConnection({host: target.hostname, port: Number(target.port)});
     const pair = {near, far};
     pairs.push(pair);
-    near.pipe(far);
-    if (options.bytesPerSecond) far.pipe(slow(() => bytesPerSecond)).pipe(near);
-    else if (options.pieceBytes) far.pipe(pieces(options.pieceBytes)).pipe(near.setNoDelay());
+    const {road, pieceBytes} = options;
+    near.setNoDelay();
+    far.setNoDelay();
+    if (road) near.pipe(road()).pipe(far);
+    else near.pipe(far);
+    if (road) far.pipe(road()).pipe(near);
+    else if (options.bytesPerSecond) far.pipe(slow(() => bytesPerSecond)).pipe(near);
+    else if (pieceBytes) far.pipe(pieces(pieceBytes)).pipe(near);
     else far.pipe(near);
     const end = () => {
       near.destroy();
@@ -55,8 +65,8 @@ export const startProxy = async (serverUrl: string, options: ProxyOptions = {}):
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   const url = new URL(serverUrl);
   url.port = String((server.address() as {port: number}).port);
-  const cut = () => {
-    for (const {near, far} of [...pairs]) {
+  const cut = (which = () => true) => {
+    for (const {near, far} of pairs.filter(which)) {
       near.destroy();
       far.destroy();
     }
@@ -70,10 +80,10 @@ export const startProxy = async (serverUrl: string, options: ProxyOptions = {}):
     get accepted() {
       return accepted;
     },
-    stall: () => {
-      for (const {near, far} of pairs) {
-        near.unpipe(far);
-        far.unpipe(near);
+    stall: (which = () => true) => {
+      for (const {near, far} of pairs.filter(which)) {
+        near.unpipe();
+        far.unpipe();
         near.pause();
         far.pause();
       }

@@ -154,9 +154,8 @@ export class RawClient {
     return this.#until(condition);
   }
 
-  /** Sends a mutation of one update of an issue; returns its id. */
-  updateIssue(value: Readonly<Record<string, unknown>>): number {
-    const id = ++this.#mutationID;
+  /** Sends a mutation of one update of an issue, or again the one of that id; returns its id. */
+  updateIssue(value: Readonly<Record<string, unknown>>, id = ++this.#mutationID): number {
     const op = {op: 'update', tableName: 'issue', primaryKey: ['id'], value};
     const mutation = {
       type: 'crud',
