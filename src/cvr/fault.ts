@@ -1,3 +1,4 @@
+import {isNetworkFault} from '../pg/upstream-fault.ts';
 import {ProtocolError} from '../protocol/error-body.ts';
 
 /** The client reconnects at once, here or elsewhere, and its group is loaded again. */
@@ -6,19 +7,12 @@ export const rehome = (message: string, options?: ErrorOptions): ProtocolError =
 
 /** SQLSTATE classes of a server that goes, comes or has no room: connection, resources, operator intervention. */
 const TRANSIENT_CLASSES = new Set(['08', '53', '57']);
-const TRANSIENT_CODES = new Set([
-  '40001',
-  '40P01',
-  '25006',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-]);
+const TRANSIENT_CODES = new Set(['40001', '40P01', '25006']);
 
 /** True for what passes by itself: a lost connection, a restart or failover of PostgreSQL, the end of this server. */
 const isTransient = (error: unknown): boolean => {
   const {code, message} = error as {code?: string; message?: string};
+  if (isNetworkFault(error)) return true;
   if (code)
     return TRANSIENT_CODES.has(code) || (code.length === 5 && TRANSIENT_CLASSES.has(code.slice(0, 2)));
   return /connection (terminated|timeout)|timeout exceeded when trying to connect|client (has encountered|was closed)|pool after calling end/i.test(

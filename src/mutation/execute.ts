@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type {Permissions} from '../auth/permissions.ts';
 import {type OpKind, WritePermissions} from '../auth/write-permissions.ts';
 import {BadMutation, DaemonError, PermissionsUnreadable, UpstreamBusy} from '../errors.ts';
+import {isNetworkFault} from '../pg/upstream-fault.ts';
 import {crudStatement, rowKey} from './crud-sql.ts';
 import {ID_MISMATCH, MutationIDs} from './last-mutation-id.ts';
 import {type Plan, planStatements} from './plan-statements.ts';
@@ -216,7 +217,8 @@ class Undone extends Error {
 const codeOf = (error: unknown): string => (error as {code?: string} | null)?.code ?? '';
 
 const isConnectionLoss = (error: unknown): boolean =>
-  /^(08|57P|ECONN|EPIPE|ETIMEDOUT|EAI_)/.test(codeOf(error)) ||
+  isNetworkFault(error) ||
+  /^(08|57P)/.test(codeOf(error)) ||
   /Connection terminated|connection error|timeout exceeded|not queryable/.test(String(error));
 
 /** A table that was altered since its columns were read: a name or a type that does not fit any more. */
