@@ -1,6 +1,7 @@
 import pg from 'pg';
 import {DATABASE_URL, isDatabaseUrl} from '../config/urls.ts';
 import {UpstreamUnreachable} from '../errors.ts';
+import {AnswerWatch} from './answer-watch.ts';
 
 export interface ConnectOptions {
   /** Appears in `pg_stat_activity` as `zerostream-<purpose>` and in error messages. */
@@ -33,6 +34,7 @@ export const connect = async (url: string, options: ConnectOptions): Promise<pg.
     void client.end().catch(() => {});
     throw unreachable(url, options.purpose, error);
   }
+  watchOf(url).add(client);
   return client;
 };
 
@@ -59,9 +61,21 @@ export const createPool = (url: string, {purpose, max, pipeline = false, setUp}:
   pool.on('error', () => {});
   // A connection lost while it is in use tells its statements; beside that it emits an error, which ends the process if
   // nobody listens.
-  pool.on('connect', client => client.on('error', () => {}));
+  const watch = watchOf(url);
+  pool.on('connect', client => {
+    client.on('error', () => {});
+    watch.add(client);
+  });
   return pool;
 };
+
+const watchOf = (url: string): AnswerWatch =>
+  new AnswerWatch(async () => {
+    const client = new pg.Client({...settings(url, 'liveness'), query_timeout: 10_000});
+    client.on('error', () => {});
+    await client.connect();
+    return client;
+  });
 
 const settings = (url: string, purpose: string): pg.ClientConfig => ({
   connectionString: url,
