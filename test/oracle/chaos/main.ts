@@ -18,7 +18,7 @@ import {write} from './writes.ts';
  * `npm run chaos -- --minutes 10 [--seed N] [--nodes 1]`: a replication-manager and two view-syncers, or one node alone,
  * serve clients that come and go and write, under writes, schema changes and large transactions. All that the servers say
  * to PostgreSQL, to each other and to clients goes over a network that carries it in pieces, slowly, or not at all for
- * seconds; connections are cut, and processes are killed and restarted. Every half minute the writes pause until all
+ * seconds; connections are cut or forgotten, and processes are killed and restarted. Every half minute the writes pause until all
  * clients have the last one; then what each holds must be what PostgreSQL answers. Exit code 1 if it is not, if a client
  * does not get there, if a server has met what it should not (`Faults`), or if a transaction was dead-locked.
  */
@@ -33,7 +33,8 @@ const endAtMs = Date.now() + Number(values.minutes) * 60_000;
 const random = new Random(Number(values.seed ?? Math.floor(Math.random() * 2 ** 31)));
 const VISITORS = 14;
 const ROUND_MS = 25_000;
-const PATIENCE_MS = 90_000;
+/** A forgotten connection with a statement is given up after three quarters of a minute. */
+const PATIENCE_MS = 120_000;
 const SECRET = 'between nodes';
 const WITNESS = issueID(1);
 
@@ -52,7 +53,7 @@ const connect = async () => {
 const db = await connect();
 const writer = await connect();
 const network = new Network(random);
-const upstream = await network.to('PostgreSQL', url);
+const upstream = await network.to('PostgreSQL', url, true);
 const start = (env: Readonly<Record<string, string>>) =>
   BenchServer.start({
     kind: 'ours',
@@ -71,14 +72,14 @@ const manager = await start(alone ? {} : {ZERO_NUM_SYNC_WORKERS: '0'});
 const serving = [manager];
 if (!alone) {
   const {hostname, port} = new URL(manager.url);
-  const uri = await network.to('the replication-manager', `ws://${hostname}:${Number(port) + 1}`);
+  const uri = await network.to('the replication-manager', `ws://${hostname}:${Number(port) + 1}`, true);
   serving.length = 0;
   for (const id of ['one', 'two'])
     serving.push(await start({ZERO_CHANGE_STREAMER_URI: uri, ZERO_TASK_ID: id}));
 }
 const servers = new Set([manager, ...serving]);
 const urls = await Promise.all(
-  serving.map((server, n) => network.to(`the clients' server ${n + 1}`, server.url)),
+  serving.map((server, n) => network.to(`the clients' server ${n + 1}`, server.url, false)),
 );
 say(`seed ${random.seed}: ${VISITORS} clients on ${alone ? 'one node' : 'two view-syncers'}`);
 

@@ -56,6 +56,8 @@ interface Line {
   readonly name: string;
   readonly proxy: TcpProxy;
   readonly road: Road;
+  /** Whether who has a connection there finds out that it is dead without being told. */
+  readonly canBeForgotten: boolean;
 }
 
 /** Every connection of the servers goes through here, in small pieces, and suffers what networks do to connections. */
@@ -68,20 +70,20 @@ export class Network {
   }
 
   /** @returns the URL of a server as it is seen from here on. */
-  async to(name: string, serverUrl: string): Promise<string> {
+  async to(name: string, serverUrl: string, canBeForgotten: boolean): Promise<string> {
     const road = new Road(this.#random);
     const proxy = await startProxy(serverUrl, {road: () => road.open()});
-    this.#lines.push({name, proxy, road});
+    this.#lines.push({name, proxy, road, canBeForgotten});
     return proxy.url.replace(/\/$/, '');
   }
 
   /** Something happens to one line. @returns what. */
   misbehave(): string {
     const random = this.#random;
-    const {name, proxy, road} = random.pick(this.#lines);
+    const {name, proxy, road, canBeForgotten} = random.pick(this.#lines);
     const ms = 500 + random.int(6000);
     const some = () => random.chance(0.4);
-    switch (random.int(5)) {
+    switch (random.int(6)) {
       case 0:
         proxy.cut();
         return `all connections to ${name} are cut`;
@@ -96,6 +98,10 @@ export class Network {
         road.block(ms);
         setTimeout(() => proxy.cut(some), ms / 2);
         return `nothing comes through to and from ${name} for ${ms} ms, and some connections are cut meanwhile`;
+      case 4:
+        if (!canBeForgotten) return this.misbehave();
+        proxy.stall(some);
+        return `some connections to ${name} are forgotten`;
       default:
         road.slowDown(ms);
         return `${name} is slow for ${ms} ms`;
