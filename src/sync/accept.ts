@@ -8,6 +8,7 @@ import {ProtocolError} from '../protocol/error-body.ts';
 import {closeReason} from './close-reason.ts';
 import {Connection, toProtocolError} from './connection.ts';
 import {type Handshake, HandshakeError, parseHandshake} from './handshake.ts';
+import {QuietWatch} from './quiet-watch.ts';
 import type {HandedRequest, MessageHandler} from './types.ts';
 
 export interface AcceptorDeps {
@@ -34,6 +35,7 @@ export const createAcceptor = ({config, handler, verifier, log}: AcceptorDeps): 
       ? compressionOptions(config.websocketCompressionOptions)
       : false,
   });
+  const quiet = new QuietWatch();
   return (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     // The answer to the upgrade and `connected` in one system call, unless the user's token takes time.
@@ -63,7 +65,7 @@ export const createAcceptor = ({config, handler, verifier, log}: AcceptorDeps): 
     let connection: Connection;
     try {
       const auth = await verifier.verify(handshake.authToken, handshake.userID);
-      connection = new Connection(ws, handshake, auth, request.headers, handler, log, socket);
+      connection = new Connection(ws, handshake, auth, request.headers, handler, log, socket, quiet);
       await handler.connect(connection);
     } catch (error) {
       ws.resume();

@@ -11,20 +11,18 @@ import type {Up} from '../protocol/up.ts';
 import {closeReason} from './close-reason.ts';
 import {ExpiryTimer} from './expiry.ts';
 import type {Handshake} from './handshake.ts';
+import type {QuietWatch, Speaker} from './quiet-watch.ts';
 import type {AppTargets, ClientConnection, MessageHandler, SentWitness} from './types.ts';
 import {wireFrames} from './wire-frames.ts';
 
 /** As clients write it: answered at once, also while their group works. Others wait for their turn. */
 const PING_FRAME = JSON.stringify(['ping', {}]);
-const PONG_FRAME = JSON.stringify(['pong', {}]);
-/** A client gives up after 10 s of silence; unsolicited pongs keep it while its group works (protocol.md §1.7). */
-const QUIET_CHECK_MS = 3000;
-const QUIET_LIMIT_MS = 6000;
+const PONG_FRAMES = [Buffer.from(JSON.stringify(['pong', {}]))];
 /** Messages waiting for the group before the socket is paused. */
 const MAX_QUEUED = 64;
 
 /** One client's socket: messages in strict order to the handler, pings answered at once. */
-export class Connection implements ClientConnection {
+export class Connection implements ClientConnection, Speaker {
   readonly clientGroupID: string;
   readonly clientID: string;
   readonly wsID: string;
@@ -34,12 +32,13 @@ export class Connection implements ClientConnection {
   readonly protocolVersion: number;
   readonly headers: Readonly<Record<string, string>>;
   appTargets: AppTargets = {};
+  lastSentMs = Date.now();
   witness: SentWitness | null = null;
   readonly #socket: WebSocket;
   readonly #tcp: Socket;
   readonly #handler: MessageHandler;
   readonly #log: Log;
-  readonly #quietTimer: NodeJS.Timeout;
+  readonly #quiet: QuietWatch;
   readonly #expiry = new ExpiryTimer(() =>
     this.fail(protocolError('AuthInvalidated', 'The auth token has expired.')),
   );
@@ -47,7 +46,6 @@ export class Connection implements ClientConnection {
   /** Texts, and what came with the handshake. */
   readonly #queue: (string | Up)[] = [];
   #busy = false;
-  #lastSentMs = Date.now();
   #closed = false;
 
   constructor(
@@ -58,12 +56,14 @@ export class Connection implements ClientConnection {
     handler: MessageHandler,
     log: Log,
     tcp: Socket,
+    quiet: QuietWatch,
   ) {
     this.#socket = socket;
     this.#tcp = tcp;
     this.#handler = handler;
     this.#log = log;
     this.#auth = auth;
+    this.#quiet = quiet;
     this.#expiry.watch(auth);
     this.headers = headers;
     this.clientGroupID = handshake.clientGroupID;
@@ -73,10 +73,7 @@ export class Connection implements ClientConnection {
     this.userID = handshake.userID;
     this.baseCookie = handshake.baseCookie;
     this.protocolVersion = handshake.protocolVersion;
-    this.#quietTimer = setInterval(() => {
-      if (Date.now() - this.#lastSentMs > QUIET_LIMIT_MS) this.#write(PONG_FRAME);
-    }, QUIET_CHECK_MS);
-    this.#quietTimer.unref();
+    quiet.add(this);
     socket.on('message', data => this.#receive(data));
     socket.on('close', () => this.#ended());
     // A message over the size limit arrives here; ws has already closed with 1009.
@@ -114,18 +111,11 @@ export class Connection implements ClientConnection {
   sendFrames(frames: readonly Buffer[]): void {
     // Also what a socket that is closing does not take any more: when its end is seen depends on nothing recorded.
     if (!this.#closed) this.witness?.frames(frames);
-    if (!this.#isOpen) return;
-    const wire = this.#socket.extensions ? null : wireFrames(frames);
-    if (wire) {
-      // Past the library, which without compression holds nothing back: it would make each frame anew for each client.
-      this.#lastSentMs = Date.now();
-      this.#tcp.write(wire);
-      return;
-    }
-    // All frames of a poke in one system call.
-    this.#tcp.cork();
-    for (const frame of frames) this.#write(frame);
-    this.#tcp.uncork();
+    this.#writeTogether(frames);
+  }
+
+  pong(): void {
+    this.#writeTogether(PONG_FRAMES);
   }
 
   async drained(): Promise<void> {
@@ -155,16 +145,31 @@ export class Connection implements ClientConnection {
     return !this.#closed && this.#socket.readyState === this.#socket.OPEN;
   }
 
+  #writeTogether(frames: readonly Buffer[]): void {
+    if (!this.#isOpen) return;
+    const wire = this.#socket.extensions ? null : wireFrames(frames);
+    if (wire) {
+      // Past the library, which without compression holds nothing back: it would make each frame anew for each client.
+      this.lastSentMs = Date.now();
+      this.#tcp.write(wire);
+      return;
+    }
+    // All frames of a poke in one system call.
+    this.#tcp.cork();
+    for (const frame of frames) this.#write(frame);
+    this.#tcp.uncork();
+  }
+
   #write(frame: string | Buffer): void {
     if (!this.#isOpen) return;
-    this.#lastSentMs = Date.now();
+    this.lastSentMs = Date.now();
     this.#socket.send(frame, {binary: false});
   }
 
   #receive(data: RawData): void {
     if (this.#closed) return;
     const frame = data.toString();
-    if (frame === PING_FRAME) return this.#write(PONG_FRAME);
+    if (frame === PING_FRAME) return this.pong();
     this.#queue.push(frame);
     if (this.#queue.length >= MAX_QUEUED) this.#socket.pause();
     this.#next();
@@ -185,7 +190,7 @@ export class Connection implements ClientConnection {
   async #handle(message: string | Up): Promise<void> {
     try {
       const parsed = typeof message === 'string' ? parseUp(message) : message;
-      if (parsed[0] === 'ping') this.#write(PONG_FRAME);
+      if (parsed[0] === 'ping') this.pong();
       else await this.#handler.message(this, parsed);
     } catch (error) {
       this.fail(toProtocolError(error, this.#log, this.clientID));
@@ -195,7 +200,7 @@ export class Connection implements ClientConnection {
   #ended(): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearInterval(this.#quietTimer);
+    this.#quiet.delete(this);
     this.#expiry.stop();
     this.#queue.length = 0;
     this.#handler.disconnected(this);
