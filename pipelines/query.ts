@@ -1,6 +1,5 @@
-import {defer, filter, map, type Observable, of, tap} from 'rxjs';
-import {conflateMap} from '../src/flow/conflate-map.ts';
-import {spaced} from '../src/flow/spaced.ts';
+import {filter, map, type Observable, tap} from 'rxjs';
+import {paced} from '../src/flow/paced.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
 import type {Epoch, QueryRegistry} from '../src/ivm/registry.ts';
 import type {CommitTimes} from '../src/sync/commit-times.ts';
@@ -21,7 +20,7 @@ export interface EpochSink {
 /**
  * The chain that moves all query graphs of a worker: version ready → advance (read the changes between two snapshots, route
  * each to the graphs it may concern; in each graph source → exists → filter | take → join, one batch per edge) → deliver.
- * Versions that come while one step runs are served by the next.
+ * Versions that come close together are served by one step.
  */
 export const advanceQueries = (
   versions: Observable<VersionReady>,
@@ -31,7 +30,8 @@ export const advanceQueries = (
   times: CommitTimes,
 ): Observable<Epoch> => {
   const stage = stages(board, 'query');
-  const step = of(null).pipe(
+  return versions.pipe(
+    paced(LEAST_GAP_MS),
     stage(
       'advance',
       map(() => registry.advance()),
@@ -44,5 +44,4 @@ export const advanceQueries = (
       {committedMs: epoch => times.of(epoch.to)},
     ),
   );
-  return defer(() => versions.pipe(conflateMap(spaced(LEAST_GAP_MS, () => step))));
 };
