@@ -8,6 +8,7 @@ import {endWithReader} from './end-with-reader.ts';
 import {explainAst} from './explain-ast.ts';
 import {fetchInspection, type Target} from './fetch-inspection.ts';
 import {serveInspector} from './serve-inspector.ts';
+import {linesFor} from './terminal-lines.ts';
 import {watchInspector} from './watch-inspector.ts';
 
 interface Options extends Target {
@@ -103,7 +104,7 @@ const explain = async ({ast, replica, json}: Options): Promise<number> => {
 const render = (inspection: DaemonInspection, {json, mermaid, sql}: Options): string => {
   if (json) return JSON.stringify(inspection, null, 2);
   if (mermaid) return renderMermaid(inspection, {counts: mermaid === 'counts'});
-  return renderText(inspection, null, {sql: sql ?? false});
+  return linesFor(process.stdout, renderText(inspection, null, {sql: sql ?? false})).join('\n');
 };
 
 /** A second apart, so that there are rates. */

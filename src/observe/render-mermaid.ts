@@ -1,6 +1,6 @@
 import type {DaemonInspection} from './inspection.ts';
 import {byPlace, CHAINS, chainOf, FOLLOWERS, STORES, type StoreName, WIRES} from './topology.ts';
-import {countText, durationText} from './units.ts';
+import {counted, countText, durationText} from './units.ts';
 
 interface Process {
   readonly id: string;
@@ -37,7 +37,7 @@ export const renderMermaid = (
       graphs: counts
         ? graphs.map(
             ({id, ast, rows, subscribers}) =>
-              `${id}(["${id} ${ast.table}<br/>${countText(rows)} rows, ${countText(subscribers)} subscribers"])`,
+              `${id}(["${id} ${ast.table}<br/>${counted(rows, 'row')}, ${counted(subscribers, 'subscriber')}"])`,
           )
         : [],
     })),

@@ -2,11 +2,14 @@ import {lanesOf, type StageFlow} from './flow.ts';
 import {
   type DaemonInspection,
   faultsOf,
+  type GraphInspection,
   pastFaultsOf,
   type ReplicatorInspection,
   type WorkerInspection,
 } from './inspection.ts';
-import {bytesText, countText, durationText, percentText} from './units.ts';
+import {queryLine} from './query-line.ts';
+import {costliestFirst, MOST_SHOWN, mostBehindFirst, unsentBytes} from './ranking.ts';
+import {bytesText, counted, countText, durationText, percentText} from './units.ts';
 
 /** An inspection for a terminal. With the one before, counts become rates per second. */
 export const renderText = (
@@ -84,7 +87,7 @@ const replicatorHead = (replicator: ReplicatorInspection, atMs: number): string[
 };
 
 const workerHead = (worker: WorkerInspection): string[] => [
-  `sync worker ${worker.index}: at ${worker.version ?? '–'} · ${worker.groups.length} client groups · ${worker.graphs.length} query graphs`,
+  `sync worker ${worker.index}: at ${worker.version ?? '–'} · ${counted(worker.groups.length, 'client group')} · ${counted(worker.graphs.length, 'query graph')}`,
 ];
 
 const stageLine = (flow: StageFlow, width: number, rates: boolean): string => {
@@ -97,28 +100,56 @@ const stageLine = (flow: StageFlow, width: number, rates: boolean): string => {
     rates ? `busy ${percentText(flow.busy)}` : `busy ${durationText(flow.busyMs)}`,
     // Synchronous stages hold nothing and never wait.
     flow.inFlight !== null &&
-      `${rates ? `waiting ${percentText(flow.waiting)}` : `waited ${durationText(Math.max(0, flow.occupiedMs - flow.busyMs))}`}, ${flow.inFlight} in flight (${bytesText(flow.bytesInFlight ?? 0)})`,
+      `${rates ? `waiting ${percentText(flow.waiting)}` : `waited ${durationText(Math.max(0, flow.occupiedMs - flow.busyMs))}`}${flow.inFlight ? `, ${countText(flow.inFlight)} in flight (${bytesText(flow.bytesInFlight ?? 0)})` : ''}`,
     flow.lagMs !== null &&
       `lag ${durationText(flow.lagMs)}, measured ${durationText(flow.lagAgeMs ?? 0)} ago`,
   ];
   return `  ${flow.running ? '▶' : '·'} ${flow.name.padEnd(width)}  ${parts.filter(Boolean).join(' · ')}`;
 };
 
-const graphLines = (worker: WorkerInspection, sql: boolean): string[] =>
-  worker.graphs.flatMap(graph => [
-    `  ${graph.id} ${graph.ast.table}: ${graph.rows} rows · ${graph.subscribers} subscribers · hydrated in ${durationText(graph.hydrationMs)} · ${graph.advances} steps in ${durationText(graph.advanceMs)} · ${graph.changesOut} changes out`,
-    ...graph.operators.flatMap(operator => [
-      `    ${'  '.repeat(operator.depth)}${operator.operator} (${operator.rows} rows, ${operator.keys} keys${operator.sharedBy > 1 ? `, shared by ${operator.sharedBy} places` : ''})`,
-      ...(sql && operator.sql
-        ? [`    ${'  '.repeat(operator.depth)}  ${operator.sql.replaceAll(/\s+/g, ' ')}`]
-        : []),
-      ...((sql && operator.plan) || []).map(line => `    ${'  '.repeat(operator.depth)}    ${line}`),
+const graphLines = ({graphs}: WorkerInspection, sql: boolean): string[] => [
+  ...costliestFirst(graphs.map(graph => ({graph})))
+    .slice(0, MOST_SHOWN)
+    .flatMap(({graph}) => [
+      `  ${graph.id} ${queryLine(graph.ast)}: ${[
+        counted(graph.rows, 'row'),
+        counted(graph.subscribers, 'subscriber'),
+        `hydrated in ${durationText(graph.hydrationMs)}`,
+        ...(graph.advances
+          ? [
+              `${counted(graph.advances, 'step')} in ${durationText(graph.advanceMs)}`,
+              `${counted(graph.changesOut, 'change')} out`,
+            ]
+          : []),
+      ].join(' · ')}`,
+      ...graph.operators.flatMap(operator => operatorLines(operator, sql)),
+      ...graph.missingIndexes.map(statement => `    missing upstream: ${statement};`),
     ]),
-    ...graph.missingIndexes.map(statement => `    missing upstream: ${statement};`),
-  ]);
+  ...leftOut(graphs.length, 'cheaper query graph'),
+];
 
-const groupLines = (worker: WorkerInspection): string[] =>
-  worker.groups.map(
-    group =>
-      `  group ${group.clientGroupID}: at ${group.cvrVersion} · ${group.clients.length} clients · ${group.queries.length} queries · ${group.pendingRows} rows pending · ${bytesText(group.clients.reduce((n, c) => n + c.bufferedBytes, 0))} unsent`,
-  );
+const operatorLines = (
+  {depth, operator, rows, keys, sharedBy, sql, plan}: GraphInspection['operators'][number],
+  withSql: boolean,
+): string[] => {
+  const indent = `    ${'  '.repeat(depth)}`;
+  const shared = sharedBy > 1 ? `, shared by ${sharedBy} places` : '';
+  return [
+    `${indent}${operator} (${counted(rows, 'row')}${keys > 1 ? ` by ${countText(keys)} keys` : ''}${shared})`,
+    ...(withSql && sql ? [`${indent}  ${sql.replaceAll(/\s+/g, ' ')}`] : []),
+    ...((withSql && plan) || []).map(line => `${indent}    ${line}`),
+  ];
+};
+
+const groupLines = ({groups}: WorkerInspection): string[] => [
+  ...mostBehindFirst(groups)
+    .slice(0, MOST_SHOWN)
+    .map(
+      group =>
+        `  group ${group.clientGroupID}: at ${group.cvrVersion} · ${counted(group.clients.length, 'client')} · ${counted(group.queries.length, 'query', 'queries')} · ${counted(group.pendingRows, 'row')} pending · ${bytesText(unsentBytes(group))} unsent`,
+    ),
+  ...leftOut(groups.length, 'more client group'),
+];
+
+const leftOut = (count: number, what: string): string[] =>
+  count > MOST_SHOWN ? [`  ${counted(count - MOST_SHOWN, what)} not shown; --json has all`] : [];

@@ -18,13 +18,16 @@ export const inspectGroup = (
   servedVersion,
   userID: clients.userID ?? null,
   pendingRows: rows.pendingRows,
-  queries: [...(cvr?.queries.values() ?? [])].map(query => ({
-    hash: query.hash,
-    name: query.name,
-    graph: rows.graphs.get(query.hash)?.id ?? null,
-    got: query.patchVersion !== null,
-    rows: rows.graphs.get(query.hash)?.size ?? 0,
-  })),
+  // Without those of the server itself, which no client asked for or is told of.
+  queries: [...(cvr?.queries.values() ?? [])]
+    .filter(({internal}) => !internal)
+    .map(query => ({
+      hash: query.hash,
+      name: query.name,
+      graph: rows.graphs.get(query.hash)?.id ?? null,
+      got: query.patchVersion !== null,
+      rows: rows.graphs.get(query.hash)?.size ?? 0,
+    })),
   clients: [...clients.all()].map(({connection, version}) => ({
     clientID: connection.clientID,
     cookie: version && formatVersion(version),

@@ -2,6 +2,7 @@ import {spawn} from 'node:child_process';
 import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {stripVTControlCharacters} from 'node:util';
 import type {Browser, Page} from 'playwright-core';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {hasBrowser, launchBrowser} from '../helpers/browser.ts';
@@ -70,8 +71,8 @@ describe('once', () => {
       expect.arrayContaining(['replication.decode', 'replication.ack', 'query.advance', 'client-group.poke']),
     );
     expect(stages.indexOf('replication.decode')).toBeLessThan(stages.indexOf('replication.apply'));
-    expect(out).toMatch(/label: 1 rows · 1 subscribers/);
-    expect(out).toMatch(/group \S+: at \S+ · 1 clients/);
+    expect(out).toMatch(/label order by name limit 10: 1 row · 1 subscriber · hydrated/);
+    expect(out).toMatch(/group \S+: at \S+ · 1 client · 1 query ·/);
     expect(out).toMatch(/replication\.apply .* lag [\d.]+ m?s, measured/);
   });
 
@@ -80,7 +81,7 @@ describe('once', () => {
     expect(JSON.parse(json.out)).toMatchObject({replicator: {state: 'streaming'}, workers: [{index: 0}]});
     const counted = await inspect('--password', PASSWORD, '--mermaid', 'counts');
     expect(counted.out).toMatch(/r_replication_apply\["apply<br\/>[1-9]/);
-    expect(counted.out).toMatch(/ label<br\/>1 rows, 1 subscribers"\]\)/);
+    expect(counted.out).toMatch(/ label<br\/>1 row, 1 subscriber"\]\)/);
   });
 
   test('the picture in the README is the one of a server that was just started', () => {
@@ -135,7 +136,7 @@ describe('one query against a replica file', () => {
     const ast = query('by-name.json', {table: 'label', orderBy: [['name', 'asc']], limit: 3});
     const {code, out} = await inspect('--ast', ast, '--replica', daemon.replicaFile);
     expect(code).toBe(0);
-    expect(out).toMatch(/^1 rows synced \(label 1\), \d+ rows read/);
+    expect(out).toMatch(/^1 row synced \(label 1\), \d+ rows? read/);
     expect(out).toContain('source label');
     expect(out).toMatch(/SCAN|SEARCH/);
     const json = await inspect('--ast', ast, '--replica', daemon.replicaFile, '--json');
@@ -160,12 +161,13 @@ describe('one query against a replica file', () => {
 });
 
 // A real terminal, made by util-linux's script.
-test.skipIf(!existsSync('/usr/bin/script'))(
-  '--watch draws on a terminal, scrolls, and gives the terminal back at q',
-  async () => {
+test.skipIf(!existsSync('/usr/bin/script')).each([true, false])(
+  '--watch draws on a narrow terminal, scrolls, and gives the terminal back at q; in colour: %s',
+  async colored => {
     const command = `${process.execPath} dist/inspect-pipeline.js --url ${daemon.url} --password ${PASSWORD} --watch`;
-    const child = spawn('script', ['-qfec', `stty rows 12 cols 90; ${command}`, '/dev/null'], {
+    const child = spawn('script', ['-qfec', `stty rows 20 cols 50; ${command}`, '/dev/null'], {
       stdio: ['pipe', 'pipe', 'inherit'],
+      env: {PATH: process.env['PATH'], TERM: 'xterm-256color', ...(colored ? {} : {NO_COLOR: '1'})},
     });
     let out = '';
     child.stdout.on('data', chunk => (out += chunk));
@@ -177,6 +179,16 @@ test.skipIf(!existsSync('/usr/bin/script'))(
     expect(last()).toContain('zerostream');
     child.stdin.write('\x1b[B\x1b[B\x1b[B');
     await until(() => !/zerostream \d/.test(last()), 'the view has scrolled');
+    // What is too long for a line goes on in the next one.
+    child.stdin.write('\x1b[F');
+    await until(() => /group \S+: [\s\S]*unsent/.test(last()), 'the end is shown');
+    const drawn = last().split('\n');
+    expect(
+      Math.max(...drawn.map(line => stripVTControlCharacters(line).trimEnd().length)),
+    ).toBeLessThanOrEqual(50);
+    child.stdin.write('\x1b[H');
+    await until(() => /zerostream \d/.test(last()), 'the beginning is shown');
+    expect(out.includes('\x1b[1m')).toBe(colored);
     child.stdin.write('q');
     expect(await closed).toBe(0);
     expect(out.trimEnd().endsWith('\x1b[?1049l')).toBe(true);

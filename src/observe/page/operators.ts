@@ -1,5 +1,5 @@
 import type {GraphInspection} from '../inspection.ts';
-import {countText} from '../units.ts';
+import {counted, countText} from '../units.ts';
 import {svg} from './dom.ts';
 
 type Operator = GraphInspection['operators'][number];
@@ -101,7 +101,7 @@ const box = ({operator, rows, keys, sharedBy}: Operator, x: number, y: number, s
     svg(
       'text',
       {class: 'facts', x: String(x + 10), y: String(y + 32)},
-      `${countText(rows)} rows${keys > 1 ? ` by ${countText(keys)} keys` : ''}`,
+      `${counted(rows, 'row')}${keys > 1 ? ` by ${countText(keys)} keys` : ''}`,
     ),
   );
 

@@ -1,7 +1,7 @@
 import type {Lane, StageFlow} from '../flow.ts';
 import type {DaemonInspection} from '../inspection.ts';
 import {chainOf, followsNode} from '../topology.ts';
-import {bytesText, countText, durationText, percentText} from '../units.ts';
+import {bytesText, counted, countText, durationText, percentText} from '../units.ts';
 import {WIDTH} from './canvas.ts';
 import {svg} from './dom.ts';
 import type {History} from './history.ts';
@@ -269,7 +269,7 @@ const laneFacts = ({replicator, workers}: DaemonInspection, process: string): st
       : '';
   const worker = workers.find(({index}) => process === `sync-worker-${index}`);
   return worker
-    ? `at ${worker.version ?? 'nothing yet'} · ${countText(worker.graphs.length)} query graphs for ${countText(worker.groups.length)} client groups`
+    ? `at ${worker.version ?? 'nothing yet'} · ${counted(worker.graphs.length, 'query graph')} for ${counted(worker.groups.length, 'client group')}`
     : '';
 };
 
@@ -289,7 +289,13 @@ const STORE_FACTS: Readonly<Record<PlacedStore['store'], readonly ((now: DaemonI
   'change-log': [
     ({replicator}) => (replicator?.loggedVersion ? `at ${replicator.loggedVersion}` : 'PostgreSQL'),
   ],
-  'view-records': [({workers}) => `${countText(workers.reduce((n, w) => n + w.groups.length, 0))} groups`],
+  'view-records': [
+    ({workers}) =>
+      counted(
+        workers.reduce((n, w) => n + w.groups.length, 0),
+        'group',
+      ),
+  ],
   clients: [
     ({workers}) => {
       const n = workers.reduce((sum, w) => sum + w.groups.reduce((m, g) => m + g.clients.length, 0), 0);

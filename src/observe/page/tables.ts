@@ -1,10 +1,9 @@
 import type {DaemonInspection, GraphInspection} from '../inspection.ts';
-import {bytesText, countText, durationText, percentText} from '../units.ts';
+import {queryLine} from '../query-line.ts';
+import {costliestFirst, MOST_SHOWN, mostBehindFirst, unsentBytes} from '../ranking.ts';
+import {bytesText, counted, countText, durationText, percentText} from '../units.ts';
 import {h} from './dom.ts';
 import {operatorsPicture} from './operators.ts';
-import {queryLine} from './query-line.ts';
-
-const SHOWN = 100;
 
 /** One line per graph, the costliest first; open, it shows its operators as a tree. */
 export const graphsView = (
@@ -12,13 +11,12 @@ export const graphsView = (
   open: ReadonlySet<string>,
   toggle: Toggle,
 ): HTMLElement[] => {
-  const all = workers.flatMap(({index, graphs}) =>
-    graphs.map(graph => ({key: `${index}/${graph.id}`, graph})),
+  const all = costliestFirst(
+    workers.flatMap(({index, graphs}) => graphs.map(graph => ({key: `${index}/${graph.id}`, graph}))),
   );
   if (all.length === 0) return [h('p', {class: 'hint'}, 'No client has asked for a query yet.')];
-  all.sort((a, b) => cost(b.graph) - cost(a.graph));
   return [
-    ...all.slice(0, SHOWN).map(({key, graph}) =>
+    ...all.slice(0, MOST_SHOWN).map(({key, graph}) =>
       h(
         'details',
         {
@@ -31,29 +29,23 @@ export const graphsView = (
           {'data-key': key},
           h('b', {}, graph.id),
           h('code', {title: queryLine(graph.ast)}, queryLine(graph.ast)),
-          h('span', {}, `${countText(graph.rows)} rows`),
-          h(
-            'span',
-            {},
-            `${countText(graph.subscribers)} ${graph.subscribers === 1 ? 'subscriber' : 'subscribers'}`,
-          ),
+          h('span', {}, counted(graph.rows, 'row')),
+          h('span', {}, counted(graph.subscribers, 'subscriber')),
           h('span', {}, `hydrated in ${durationText(graph.hydrationMs)}`),
           h(
             'span',
             {},
-            `${countText(graph.advances)} steps${graph.advances ? `, ${durationText(graph.advanceMs / graph.advances)} each` : ''}`,
+            `${counted(graph.advances, 'step')}${graph.advances ? `, ${durationText(graph.advanceMs / graph.advances)} each` : ''}`,
           ),
         ),
         ...(open.has(key) ? graphParts(key, graph, open, toggle) : []),
       ),
     ),
-    ...(all.length > SHOWN
-      ? [h('p', {class: 'hint'}, `${all.length - SHOWN} cheaper graphs are not shown.`)]
+    ...(all.length > MOST_SHOWN
+      ? [h('p', {class: 'hint'}, `${counted(all.length - MOST_SHOWN, 'cheaper graph')} not shown.`)]
       : []),
   ];
 };
-
-const cost = ({hydrationMs, advanceMs}: GraphInspection): number => hydrationMs + advanceMs;
 
 type Toggle = (key: string, isOpen: boolean) => void;
 
@@ -106,13 +98,13 @@ const sqlList = (graph: GraphInspection): HTMLElement =>
   );
 
 export const groupsView = ({workers}: DaemonInspection): HTMLElement[] => {
-  const groups = workers.flatMap(worker => worker.groups);
+  const groups = mostBehindFirst(workers.flatMap(worker => worker.groups));
   if (groups.length === 0) return [h('p', {class: 'hint'}, 'No client is connected.')];
   return [
     table(
       ['group', 'cookie', 'served', 'user', 'clients', 'queries', 'pending rows', 'unsent'],
       groups
-        .slice(0, SHOWN)
+        .slice(0, MOST_SHOWN)
         .map(group => [
           group.clientGroupID,
           group.cvrVersion,
@@ -121,10 +113,12 @@ export const groupsView = ({workers}: DaemonInspection): HTMLElement[] => {
           countText(group.clients.length),
           `${group.queries.filter(query => query.got).length} of ${group.queries.length} got`,
           countText(group.pendingRows),
-          bytesText(group.clients.reduce((sum, client) => sum + client.bufferedBytes, 0)),
+          bytesText(unsentBytes(group)),
         ]),
     ),
-    ...(groups.length > SHOWN ? [h('p', {class: 'hint'}, `${groups.length - SHOWN} more groups.`)] : []),
+    ...(groups.length > MOST_SHOWN
+      ? [h('p', {class: 'hint'}, `${counted(groups.length - MOST_SHOWN, 'more group')} not shown.`)]
+      : []),
   ];
 };
 

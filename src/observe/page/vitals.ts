@@ -1,7 +1,7 @@
 import type {Lane, StageFlow} from '../flow.ts';
 import type {DaemonInspection} from '../inspection.ts';
 import {followsNode} from '../topology.ts';
-import {bytesText, countText, durationText, percentText} from '../units.ts';
+import {bytesText, counted, countText, durationText, percentText} from '../units.ts';
 import {h, svg} from './dom.ts';
 import type {History} from './history.ts';
 
@@ -53,13 +53,13 @@ export const vitalsOf = (
     {
       name: 'pokes',
       value: `${countText(pokes.reduce((n, stage) => n + stage.outPerSecond, 0))}/s`,
-      note: `to ${plural(clients, 'client')} in ${plural(groups.length, 'group')}`,
+      note: `to ${counted(clients, 'client')} in ${counted(groups.length, 'group')}`,
       level: pokes.reduce((n, stage) => n + stage.outPerSecond, 0),
     },
     {
       name: 'query graphs',
       value: countText(graphs),
-      note: `for ${plural(queries, 'query', 'queries')}${all.length > graphs ? ` · ${countText(all.length - graphs)} linger` : ''}`,
+      note: `for ${counted(queries, 'query', 'queries')}${all.length > graphs ? ` · ${countText(all.length - graphs)} linger` : ''}`,
       level: graphs,
     },
     {
@@ -71,7 +71,7 @@ export const vitalsOf = (
     {
       name: 'processor',
       value: cpu === null ? '–' : percentText(cpu),
-      note: `${bytesText(memory)} in ${plural(now.processes.length, 'process', 'processes')}`,
+      note: `${bytesText(memory)} in ${counted(now.processes.length, 'process', 'processes')}`,
       level: cpu,
     },
   ];
@@ -99,6 +99,3 @@ const cpuOf = ({processes}: DaemonInspection): number => processes.reduce((n, {c
 
 const newest = (stages: readonly StageFlow[]): StageFlow | undefined =>
   stages.toSorted((a, b) => (b.lagAtMs ?? 0) - (a.lagAtMs ?? 0))[0];
-
-const plural = (count: number, one: string, many = `${one}s`): string =>
-  `${countText(count)} ${count === 1 ? one : many}`;

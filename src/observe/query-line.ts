@@ -1,4 +1,4 @@
-import type {AST, Condition, SimpleCondition} from '../../zql/ast.ts';
+import type {AST, Condition, SimpleCondition} from '../zql/ast.ts';
 
 /** A query in one line, as one would say it: `issue where status = "done" order by updated desc limit 50 with labels`. */
 export const queryLine = (ast: AST): string =>
