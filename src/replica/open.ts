@@ -29,7 +29,10 @@ export const openBulkWriter = (file: string): Database => {
   db.pragma('synchronous = OFF');
   db.pragma('locking_mode = EXCLUSIVE');
   db.pragma('analysis_limit = 1000');
-  db.pragma('cache_size = -16000');
+  // An index is sorted in runs as large as the cache: runs that fit the processor's own are sorted faster, by a second
+  // thread while this one reads on.
+  db.pragma('cache_size = -2000');
+  db.pragma('threads = 1');
   return db;
 };
 
