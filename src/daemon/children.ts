@@ -6,6 +6,12 @@ import {serializeConfig} from '../config/handed-config.ts';
 import type {ReplicatorInspection, WorkerInspection} from '../observe/inspection.ts';
 import {CONFIG_VARIABLE, type FromChild, type ToChild, type Usage, WORKER_INDEX_VARIABLE} from './ipc.ts';
 
+/**
+ * Eight times the default: Node 20 compiles large functions after some hundred calls, and that took half of a worker's
+ * processor in its first minutes (D-076). Later versions wait longer by themselves, and have no such option.
+ */
+const PATIENT_COMPILER = process.versions.node.startsWith('20.') ? ['--interrupt-budget=540672'] : [];
+
 /** A child process of the dispatcher. */
 export class Child {
   readonly name: string;
@@ -36,6 +42,7 @@ export class Child {
       // Source maps are read when a module is loaded, not when an error is printed: too dear for a start.
       execArgv: [
         `--max-semi-space-size=${script === 'replicator' ? 32 : 16}`,
+        ...PATIENT_COMPILER,
         ...(config.log.level === 'debug' ? ['--enable-source-maps'] : []),
       ],
       // Signals of the terminal reach the dispatcher alone, which ends its children in order.
