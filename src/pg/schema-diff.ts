@@ -39,6 +39,8 @@ export type SchemaChange =
 export interface DiffOptions {
   /** Tables (OIDs) created by the transaction at whose place in the stream `next` holds: all their rows follow. */
   readonly created?: ReadonlySet<number>;
+  /** Tables (OIDs) of whose rows the stream brings less than it should. */
+  readonly lacking?: ReadonlySet<number>;
   /** Tables truncated since `previous` was read, which explains new files. */
   readonly truncated?: ReadonlySet<number>;
 }
@@ -128,7 +130,8 @@ const diffTable = (
     // A new column with values of its own, or a changed type that could not stay, is why; nothing else changed.
     !adds.some(change => change.tag === 'add-column' && change.backfill);
   const relabelled = table.columns.some(column => relabels(before.get(column.pos), column));
-  if (retyped || rewritten || relabelled || rowFilter(old) !== rowFilter(table))
+  const lacking = options.lacking?.has(table.oid);
+  if (retyped || rewritten || relabelled || lacking || rowFilter(old) !== rowFilter(table))
     changes.push({tag: 'refill-table', table});
   return changes;
 };

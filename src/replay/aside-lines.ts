@@ -79,7 +79,11 @@ export const parseAside = (value: unknown): Aside => {
     const seen = aside.seen === null ? null : new TransactionSnapshot(aside.seen);
     return {
       after,
-      batch: {kind: 'schema', update: schemaUpdate(aside.schema, seen, new Set(aside.created)), bytes: 0},
+      batch: {
+        kind: 'schema',
+        update: schemaUpdate(aside.schema, seen, {created: new Set(aside.created)}),
+        bytes: 0,
+      },
     };
   }
   const step = {oid: aside.oid, asOf: parseLsn(aside.asOf), refused: false};

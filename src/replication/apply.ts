@@ -171,7 +171,7 @@ class Applier {
 
   #schema(update: SchemaUpdate, version: Version): void {
     const {tracker} = this.#target;
-    const options = {created: update.created, truncated: tracker.truncated};
+    const options = {created: update.created, lacking: update.lacking, truncated: tracker.truncated};
     const changes = diffSchemas(tracker.schema, update.schema, options);
     try {
       tracker.advance(applySchema(this.#target, update.schema, changes, version));

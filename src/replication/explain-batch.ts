@@ -14,6 +14,11 @@ export interface Unexplained {
   readonly item: TransactionItem;
   readonly transaction: TransactionPart;
   readonly what: string;
+  /**
+   * Tables (OIDs) whose rows come with fewer columns than the stream itself has announced before. PostgreSQL sends that when
+   * a slot is made amid schema changes, since its decoder then remembers an older shape.
+   */
+  readonly lacking: ReadonlySet<number>;
 }
 
 /** Finds out for each row of a batch whether its shape is known, and turns the messages of event triggers into schema updates. */
@@ -77,13 +82,17 @@ export class BatchExplainer {
         followed ??= items.slice(0, i);
         if (!this.#isOurs(item) || known.seen?.sees(xid)) continue;
         const announced = this.#announcement(item, xid, known.seen);
-        if (!announced) return {item, transaction, what: 'a schema change'};
+        if (!announced) return {item, transaction, what: 'a schema change', lacking: new Set()};
         followed.push(known.follow(announced));
         this.#announced.push(xid);
         continue;
       }
       const strange = known.strange(item, xid);
-      if (strange) return {item, transaction, what: `table ${liteTableName(strange)}`};
+      if (strange) {
+        const lacks = this.#announced.length > 0 && known.lacks(strange);
+        const lacking = new Set(lacks ? [strange.oid] : []);
+        return {item, transaction, what: `table ${liteTableName(strange)}`, lacking};
+      }
       followed?.push(item);
     }
     return followed ?? items;
@@ -99,7 +108,7 @@ export class BatchExplainer {
     if (!parsed) return null;
     if (seen && parsed.snapshot.isOlderThan(seen)) return null;
     if (this.#announced.some(other => other !== xid && !parsed.snapshot.sees(other))) return null;
-    return schemaUpdate(publishedSchema(parsed.schema), null, parsed.created);
+    return schemaUpdate(publishedSchema(parsed.schema), null, {created: parsed.created});
   }
 }
 
@@ -137,6 +146,13 @@ class KnownShapes {
       default:
         return null;
     }
+  }
+
+  /** True if the table has columns that the relation knows nothing of. */
+  lacks(relation: Relation): boolean {
+    const names = new Set(relation.columns.map(({name}) => name));
+    const table = this.#schema.tables.find(({oid}) => oid === relation.oid);
+    return table?.columns.some(({name}) => !names.has(name)) ?? false;
   }
 
   /** A relation that differs from what was read after it is an earlier shape, which the applier knows to map. */

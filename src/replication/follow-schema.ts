@@ -151,10 +151,10 @@ class Follower {
     first: Unexplained,
   ): Promise<Batch> {
     for (let unexplained = first; ; ) {
-      const {item, transaction} = unexplained;
+      const {item, transaction, lacking} = unexplained;
       const state = await catalog.read(transaction.xid);
       this.#deps.witness?.catalog(state, transaction.commitLsn);
-      read.set(item, schemaUpdate(state.schema, state.snapshot));
+      read.set(item, schemaUpdate(state.schema, state.snapshot, {lacking}));
       this.#explainer.catalogRead();
       const explained = this.#explainer.explain(batch, read);
       if ('batch' in explained) return explained.batch;

@@ -8,6 +8,8 @@ export interface SchemaUpdate {
   readonly schema: PublishedSchema;
   /** Tables (OIDs) whose rows all follow in the stream, because this very transaction created them empty. */
   readonly created: ReadonlySet<number>;
+  /** Tables (OIDs) of which the stream brings less than it should: their rows are read beside it. */
+  readonly lacking: ReadonlySet<number>;
   /** What the reader saw if the schema comes from the catalog and may be ahead of the stream; null if it is exact. */
   readonly seen: TransactionSnapshot | null;
   /** What the applier made of it, for the change log; empty until then, and if the replica already had it. */
@@ -19,5 +21,5 @@ export interface SchemaUpdate {
 export const schemaUpdate = (
   schema: PublishedSchema,
   seen: TransactionSnapshot | null,
-  created: ReadonlySet<number> = new Set(),
-): SchemaUpdate => ({tag: 'schema', schema, created, seen, changes: [], epoch: 0});
+  {created = new Set(), lacking = new Set()}: Partial<Pick<SchemaUpdate, 'created' | 'lacking'>> = {},
+): SchemaUpdate => ({tag: 'schema', schema, created, lacking, seen, changes: [], epoch: 0});
