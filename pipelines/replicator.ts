@@ -11,6 +11,7 @@ import type {ReplicatorInspection} from '../src/observe/inspection.ts';
 import type {Log} from '../src/observe/log.ts';
 import {createPool} from '../src/pg/connect.ts';
 import {lsnOfVersion, type Version} from '../src/pg/lsn.ts';
+import {schemaLimits} from '../src/pg/schema-limits.ts';
 import {FrameTap} from '../src/replay/frame-tap.ts';
 import {openWriter} from '../src/replica/open.ts';
 import {checkReplica, type ResumePoint, takeSlot} from '../src/replication/check-replica.ts';
@@ -63,6 +64,8 @@ export const replicator = ({
   let owner = false;
   /** A replica that is missing was lost; what this process throws away is not to be had back. */
   let lost = true;
+  /** What clients will miss is said once: an initial sync says it before it copies. */
+  let limitsTold = false;
 
   const stream = (onProgress: () => void): Observable<ReplicatorEvent> =>
     defer(async () => {
@@ -81,6 +84,7 @@ export const replicator = ({
             fetchBack(),
             defer(() => stream(onProgress)),
           );
+        limitsTold = true;
         return concat(
           initialSync({config, log, board}).pipe(
             map((progress): ReplicatorEvent => ({type: 'progress', progress})),
@@ -111,7 +115,12 @@ export const replicator = ({
 
   const follow = (point: ResumePoint, onProgress: () => void): Observable<ReplicatorEvent> => {
     const {state, slot} = point;
-    const deps = {config, log, board, tap: frameTap, hub, isCopying, onOpen: status.opened.bind(status)};
+    const onOpen = (chain: RunningChain) => {
+      status.opened(chain);
+      if (!limitsTold) for (const limit of schemaLimits(chain.tracker.schema)) log.warn(limit);
+      limitsTold = true;
+    };
+    const deps = {config, log, board, tap: frameTap, hub, isCopying, onOpen};
     return defer(() => openStream(deps, point, {takeOver: !owner})).pipe(
       switchMap(opened => {
         owner = true;

@@ -123,7 +123,7 @@ export class SlotInDanger extends DaemonError {
   readonly recovery = 'resume' satisfies Recovery;
 }
 
-/** R014 — Something that is published does not reach clients, or PostgreSQL refuses to change it: a type that cannot be synced, a table without a key or replica identity, a name that is not allowed. Everything else is replicated; the message says what would help. */
+/** R014 — Something that is published does not reach clients, or PostgreSQL refuses to change it: a type that cannot be synced, a table without a key or replica identity, a name that is not allowed. Or no table is published at all. Everything else is replicated; the message says what would help. */
 export class NotReplicated extends DaemonError {
   readonly code = 'R014';
   readonly recovery = 'resume' satisfies Recovery;

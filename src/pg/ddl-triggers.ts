@@ -88,8 +88,8 @@ const functions = (name: string, publications: readonly string[]): string => {
           AND command_tag <> 'CREATE SCHEMA' AND (tg_tag <> 'COMMENT' OR object_type = 'publication')),
         COALESCE(array_agg(objid::int8) FILTER (WHERE command_tag = 'CREATE TABLE' AND object_type = 'table'), '{}')
         INTO changed, visible, created FROM pg_catalog.pg_event_trigger_ddl_commands();
-      -- DROP reports no command. Of others none means that nothing was done (IF NOT EXISTS).
-      IF visible = 0 AND (changed > 0 OR tg_tag NOT LIKE 'DROP%') THEN RETURN; END IF;
+      -- DROP reports no command, nor does ALTER PUBLICATION … DROP. Of others none means that nothing was done (IF NOT EXISTS).
+      IF visible = 0 AND (changed > 0 OR tg_tag NOT LIKE 'DROP%' AND tg_tag <> 'ALTER PUBLICATION') THEN RETURN; END IF;
       PERFORM ${shard}.announce_schema('ddlUpdate', tg_tag, created);
     END $body$;`;
 };

@@ -1,4 +1,11 @@
-import {identityKey, liteTableName, type PublishedSchema, quotedName, rowKeys} from './published-schema.ts';
+import {
+  identityKey,
+  liteTableName,
+  type PublishedSchema,
+  type PublishedTable,
+  quotedName,
+  rowKeys,
+} from './published-schema.ts';
 import {codecFor} from './types.ts';
 
 /**
@@ -7,6 +14,12 @@ import {codecFor} from './types.ts';
  */
 export const schemaLimits = (schema: PublishedSchema): string[] => {
   const limits = schema.leftOut.map(table => `table ${quotedName(table)} is not replicated: ${table.reason}`);
+  if (schema.tables.every(isInternal))
+    limits.unshift(
+      limits.length
+        ? 'no table is replicated, so there is nothing that clients could query. What would help is said of each that is published; they are served as soon as they can be'
+        : 'no table is published, so there is nothing that clients could query. Create tables in the schema public, or, where ZERO_APP_PUBLICATIONS is set, add some: ALTER PUBLICATION … ADD TABLE …; they are served at once',
+    );
   for (const table of schema.tables) {
     const name = liteTableName(table);
     for (const column of table.columns)
@@ -29,3 +42,7 @@ export const schemaLimits = (schema: PublishedSchema): string[] => {
   }
   return limits;
 };
+
+/** The server's own, which its metadata publication holds. Publications of the app do not begin with an underscore. */
+const isInternal = ({publications}: PublishedTable): boolean =>
+  Object.keys(publications).every(name => /^_.*_metadata_\d+$/.test(name));

@@ -37,6 +37,8 @@ const run = async (deps: WatchCatalogDeps, signal: AbortSignal): Promise<void> =
   while (!signal.aborted) {
     let tookMs = 0;
     try {
+      // What the stream has brought may be undone by now: the catalog then looks as it did at the last time.
+      if (generation !== deps.tracker.generation) deps.catalog.forget();
       tookMs = await look(deps);
       if (generation !== deps.tracker.generation) {
         generation = deps.tracker.generation;

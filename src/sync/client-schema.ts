@@ -1,23 +1,27 @@
 import {remembered} from '../flow/remembered.ts';
-import {protocolError} from '../protocol/error-body.ts';
+import {comeBackLater, protocolError} from '../protocol/error-body.ts';
 import type {ClientSchema} from '../protocol/up.ts';
 import type {TableSpec} from '../replica/table-spec.ts';
 import type {PrimaryKeys} from '../zql/plan.ts';
 
-/** @throws ProtocolError `SchemaVersionNotSupported` listing every mismatch (protocol.md §6); `Internal` if nothing is replicated. */
+/**
+ * @throws ProtocolError `SchemaVersionNotSupported` listing every mismatch (protocol.md §6). Where the app has no table yet
+ * no client can be right or wrong: it comes back until there are some.
+ */
 export const checkClientSchema = (
   schema: ClientSchema,
   tables: ReadonlyMap<string, TableSpec>,
   shard: string,
 ): void => {
-  if (tables.size === 0)
-    throw protocolError(
-      'Internal',
-      'No tables have been synced from upstream. Are there any in the publication?',
-    );
   const problems = problemsIn(tables)(schema)(shard);
-  if (problems.length) throw protocolError('SchemaVersionNotSupported', problems.join('\n'));
+  if (problems.length === 0) return;
+  if (appTables(tables, shard).length === 0) throw comeBackLater(NO_TABLES, COME_BACK_MS);
+  throw protocolError('SchemaVersionNotSupported', problems.join('\n'));
 };
+
+const NO_TABLES =
+  'No table is replicated (R014): create some, or add them to the publication; they are served at once.';
+const COME_BACK_MS = 5000;
 
 /** Most clients have the same schema. */
 const problemsIn = remembered((tables: ReadonlyMap<string, TableSpec>) =>

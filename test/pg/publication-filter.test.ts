@@ -48,3 +48,39 @@ test('partitions are one table through their root, which they may join and leave
     });
   }
 });
+
+test('tables leave a publication at the place of the statement', async () => {
+  await using db =
+    await createDatabase(`CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);
+    CREATE TABLE c (id int PRIMARY KEY); CREATE PUBLICATION three FOR TABLE a, b, c`);
+  await using replica = await replicating(db, {app: {id: db.appID, publications: ['three']}});
+  const names = () =>
+    replica.rows(`SELECT name FROM sqlite_master WHERE name IN ('a', 'b', 'c') ORDER BY 1`).flat();
+  expect(names()).toEqual(['a', 'b', 'c']);
+  for (const [step, left] of [
+    ['ALTER PUBLICATION three DROP TABLE b', ['a', 'c']],
+    ['ALTER PUBLICATION three SET TABLE a', ['a']],
+  ] as const) {
+    await db.query(step);
+    // By nothing but the stream: the catalog is not looked at so soon.
+    await replica.caughtUp();
+    expect(names()).toEqual(left);
+  }
+});
+
+test('an announced change that is undone unannounced before the next look is seen to be undone', async () => {
+  await using db = await createDatabase('CREATE TABLE t (id int PRIMARY KEY, n int)');
+  await using replica = await replicating(db);
+  const indexes = () =>
+    replica.rows(`SELECT name FROM pragma_index_list('t') WHERE name IN ('t_1', 't_2') ORDER BY 1`).flat();
+  const unannounced = (statement: string) =>
+    db.query(`SET session_replication_role = replica; ${statement}; RESET session_replication_role`);
+  await unannounced('CREATE INDEX t_1 ON t (n)');
+  // So a look has just been made, and the next one is seconds away.
+  await replica.becomes(indexes, ['t_1']);
+  await db.query('CREATE INDEX t_2 ON t (n)');
+  await replica.becomes(indexes, ['t_1', 't_2']);
+  // The catalog is again what it was when it was looked at.
+  await unannounced('DROP INDEX t_2');
+  await replica.becomes(indexes, ['t_1']);
+});
