@@ -1,6 +1,13 @@
 // Bundles the pages that run in a browser: without parts from elsewhere.
-import {copyFile, mkdir, readFile, writeFile} from 'node:fs/promises';
+import {copyFile, mkdir, readFile, rename, writeFile} from 'node:fs/promises';
 import {build} from 'esbuild';
+
+/** Writes a file that others may read at any moment: the old one, or the new one whole. */
+export const put = async (path, contents, mode = 0o644) => {
+  const next = `${path}.${process.pid}`;
+  await writeFile(next, contents, {mode});
+  await rename(next, path);
+};
 
 /** Bundles `<folder>/main.ts` and `page.css` into the folder's `page.html`, as dist/<name>. */
 export const buildPage = async (folder, name) => {
@@ -21,7 +28,7 @@ export const buildPage = async (folder, name) => {
     readFile(`${folder}/page.css`, 'utf8'),
     readFile(`${folder}/page.html`, 'utf8'),
   ]);
-  await writeFile(
+  await put(
     `dist/${name}`,
     template
       .replace('__STYLE__', () => style)

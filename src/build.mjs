@@ -1,11 +1,12 @@
 // Bundles the entry points into dist/. Run by `prepare`, so that `npm ci` leaves ready bins. With --if-stale only if a source
-// is younger than the bundles: npx in a clone runs `prepare` too, and must not take them away from a server that runs.
+// is younger than the bundles: npx in a clone runs `prepare` too. With --clean nothing else stays. Meanwhile others may start
+// from dist/: at each moment all that an entry point imports is there, and whole.
 import {execFileSync} from 'node:child_process';
 import {existsSync, readdirSync, statSync} from 'node:fs';
-import {chmod, rm, utimes, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {mkdir, readdir, rm, utimes, writeFile} from 'node:fs/promises';
+import {basename, join} from 'node:path';
 import {build} from 'esbuild';
-import {buildPage, buildSite} from './build-pages.mjs';
+import {buildPage, buildSite, put} from './build-pages.mjs';
 
 const entryPoints = {
   zerostream: 'src/cli/main.ts',
@@ -18,6 +19,8 @@ const entryPoints = {
   index: 'src/index.ts',
 };
 
+const BINS = new Set(['zerostream', 'inspect-pipeline', 'fixture-replay']);
+
 const STAMP = 'dist/.built';
 const SOURCES = ['src', 'pipelines', 'fixtures/demo-page', 'package.json', 'package-lock.json'];
 
@@ -28,13 +31,14 @@ const changedAt = path => {
   return readdirSync(path).reduce((newest, name) => Math.max(newest, changedAt(join(path, name))), 0);
 };
 
+const clean = process.argv.includes('--clean');
 const startedAt = new Date();
 if (process.argv.includes('--if-stale') && existsSync(STAMP))
   if (Math.max(...SOURCES.map(changedAt)) < statSync(STAMP).mtimeMs) process.exit(0);
-if (process.argv.includes('--clean')) await rm('dist', {recursive: true, force: true});
-await build({
+const {outputFiles} = await build({
   entryPoints,
   outdir: 'dist',
+  write: false,
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -52,10 +56,17 @@ await build({
     js: "import {createRequire as zsCreateRequire} from 'node:module'; const require = zsCreateRequire(import.meta.url);",
   },
 });
+await mkdir('dist', {recursive: true});
+// What is shared is named by its content: new names first, then who imports them.
+const nameOf = ({path}) => basename(path).split('.')[0];
+const isEntry = file => nameOf(file) in entryPoints;
+for (const files of [outputFiles.filter(file => !isEntry(file)), outputFiles.filter(isEntry)])
+  await Promise.all(files.map(file => put(file.path, file.contents, BINS.has(nameOf(file)) ? 0o755 : 0o644)));
 await buildPage('src/observe/page', 'inspector.html');
 // The page of development mode, driven by the stock client: nothing else here imports it.
 await buildSite('fixtures/demo-page', 'demo');
 // Types of the library, for those who start a server in their own program.
+if (clean) await rm('dist/types', {recursive: true, force: true});
 execFileSync(
   process.execPath,
   [
@@ -67,7 +78,12 @@ execFileSync(
   ],
   {stdio: 'inherit'},
 );
-for (const bin of ['zerostream', 'inspect-pipeline', 'fixture-replay']) await chmod(`dist/${bin}.js`, 0o755);
+if (clean) {
+  // Late, for those who have just begun to load the older ones.
+  const made = new Set(outputFiles.map(({path}) => basename(path)));
+  for (const name of await readdir('dist'))
+    if (/\.js(\.map)?$/.test(name) && !made.has(name)) await rm(join('dist', name));
+}
 // As old as what was read: a source that changed meanwhile is younger.
 await writeFile(STAMP, '');
 await utimes(STAMP, startedAt, startedAt);

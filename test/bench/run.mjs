@@ -17,7 +17,7 @@ await build({
   sourcemap: 'inline',
   logLevel: 'warning',
 });
-if (!process.argv.includes('--no-build'))
+if (!['--no-build', '--help', '-h'].some(flag => process.argv.includes(flag)))
   execFileSync(process.execPath, ['src/build.mjs'], {stdio: 'inherit'});
 try {
   await import(pathToFileURL(outfile).href);
