@@ -61,7 +61,7 @@ export const compile = (folder: string, programs: Readonly<Record<string, string
       process.execPath,
       [
         resolve('node_modules/typescript/bin/tsc'),
-        ...['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2023'],
+        ...['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023'],
         ...['--noUncheckedIndexedAccess', '--types', 'node'],
         ...Object.keys(programs).map(name => `${name}.ts`),
       ],
