@@ -5,6 +5,7 @@ import {getHeapSnapshot} from 'node:v8';
 import {isAdminPassword} from '../auth/admin-password.ts';
 import type {ZeroConfig} from '../config/config.ts';
 import type {DaemonInspection} from '../observe/inspection.ts';
+import type {Log} from '../observe/log.ts';
 import {
   parseRecordPath,
   RECORD_PATH,
@@ -16,6 +17,7 @@ import type {StatzAnswer} from './statz.ts';
 
 export interface HttpDeps {
   readonly config: Pick<ZeroConfig, 'adminPassword' | 'development'>;
+  readonly log: Log;
   readonly isReady: () => boolean;
   /** A `/keepalive` request came. */
   readonly onKeepalive?: () => void;
@@ -34,9 +36,13 @@ export interface HttpDeps {
 /** The port that clients and operators see (config-ops.md §3). */
 export const createHttpServer = (deps: HttpDeps): Server => {
   const server = createServer({maxHeaderSize: 64 * 1024}, (request, response) => {
-    void respond(deps, request, response).catch(() =>
-      text(response, 500, 'Internal error; see the server log.'),
-    );
+    void respond(deps, request, response).catch(error => {
+      deps.log.error(
+        {err: error as Error, path: requestUrl(request.url ?? '/')?.pathname},
+        'a request failed',
+      );
+      text(response, 500, 'Internal error; see the server log.');
+    });
   });
   server.on('upgrade', (request, socket, head) => {
     // From here on nobody else listens, and an error without a listener would end the process.

@@ -77,6 +77,7 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
   let statz: ((params: URLSearchParams) => Promise<StatzAnswer>) | null = null;
   const server = createHttpServer({
     config,
+    log,
     // A lazy server is healthy while it sleeps.
     isReady: () => dispatcher?.isReady ?? true,
     onKeepalive: keepalive.seen,
