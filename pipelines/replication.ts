@@ -1,7 +1,6 @@
 import type {Database} from 'better-sqlite3';
-import type pg from 'pg';
 import {defer, filter, finalize, map, merge, type Observable, Subject, share, tap} from 'rxjs';
-import {teeToChangeLog} from '../src/change-log/tee.ts';
+import {type TeeOptions, teeToChangeLog} from '../src/change-log/tee.ts';
 import {Brake} from '../src/flow/brake.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
 import type {ChangeHub} from '../src/nodes/hub.ts';
@@ -49,14 +48,10 @@ export interface ReplicationDeps {
   readonly catalogEveryMs: number;
   /** The stream is open. */
   readonly onOpen?: (chain: RunningChain) => void;
-  readonly changeLog: {
-    readonly pool: pg.Pool;
-    readonly shard: string;
-    readonly owner: string;
-    readonly last: Version;
-    readonly batchSize: number;
-    readonly statementTimeoutMs: number;
-  };
+  readonly changeLog: Pick<
+    TeeOptions,
+    'pool' | 'shard' | 'owner' | 'last' | 'batchSize' | 'statementTimeoutMs'
+  >;
 }
 
 /**

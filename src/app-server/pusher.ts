@@ -1,6 +1,7 @@
 import {ProtocolError} from '../protocol/error-body.ts';
 import type {Mutation, MutationID, Push} from '../protocol/up.ts';
 import type {ClientConnection} from '../sync/types.ts';
+import type {JsonValue} from '../zql/ast.ts';
 import {AppCallFailed, callApp} from './call.ts';
 import type {Endpoint} from './endpoint.ts';
 import {checkUser, pushFailed, reportedPushFailure} from './failures.ts';
@@ -79,9 +80,9 @@ export const sendPush = async (endpoint: Endpoint, {connection, auth, push}: Pus
 const CLEANUP = '_zero_cleanupResults';
 
 /** A push that asks the app's server to forget results that clients have seen (mutations-auth.md §6.5). */
-const cleanupPush = (clientGroupID: string, clientID: string, requestID: string, args: object): Push => ({
+const cleanupPush = (clientGroupID: string, clientID: string, requestID: string, args: JsonValue): Push => ({
   clientGroupID,
-  mutations: [{type: 'custom', id: 0, clientID, name: CLEANUP, timestamp: Date.now(), args: [args as never]}],
+  mutations: [{type: 'custom', id: 0, clientID, name: CLEANUP, timestamp: Date.now(), args: [args]}],
   pushVersion: 1,
   timestamp: Date.now(),
   requestID,

@@ -10,7 +10,7 @@ import {ChangeLogWriter} from '../replica/log-changes.ts';
 import {loadSchema} from '../replica/stored-schema.ts';
 import type {SqliteValue} from '../replica/table-spec.ts';
 import type {BackfillStep} from '../replication/backfill-step.ts';
-import {type JsonValue, parseEntry, readJson} from '../replication/read-json.ts';
+import {type EntryValue, parseEntry, readJson} from '../replication/read-json.ts';
 import {SchemaTracker} from '../replication/schema-tracker.ts';
 import {type ApplierTarget, TableApplier, type Values} from '../replication/table-applier.ts';
 import {BackfillWriter} from '../replication/write-backfill.ts';
@@ -34,7 +34,7 @@ interface EntryRelation {
 
 const IDENTITY = {default: 'd', nothing: 'n', full: 'f', index: 'i'} as const;
 
-type Row = Readonly<Record<string, JsonValue | null>>;
+type Row = Readonly<Record<string, EntryValue | null>>;
 
 type Entry =
   | {readonly tag: 'begin'}
@@ -61,7 +61,7 @@ export class EntryApplier {
   readonly #db: Database;
   readonly #target: ApplierTarget;
   readonly #backfill: BackfillWriter;
-  #tables = new Map<string, TableApplier<JsonValue>>();
+  #tables = new Map<string, TableApplier<EntryValue>>();
   #watermark: Version;
   #commitTimeMs: number | null = null;
 
@@ -178,12 +178,12 @@ export class EntryApplier {
   #rowsOf({oid, columns, rows}: BackfillRows): SqliteValue[][] {
     const table = this.#target.tracker.table(oid);
     const readers = columns.map(name => readerOf(table, name));
-    return (rows as readonly (readonly (JsonValue | null)[])[]).map(row =>
+    return (rows as readonly (readonly (EntryValue | null)[])[]).map(row =>
       row.map((value, i): SqliteValue => (value === null ? null : readers[i]!(value))),
     );
   }
 
-  #table(relation: EntryRelation, names: readonly string[]): TableApplier<JsonValue> {
+  #table(relation: EntryRelation, names: readonly string[]): TableApplier<EntryValue> {
     const {schema, name, rowKey, uncertain} = relation;
     const cacheKey = [schema, name, rowKey.type, ...rowKey.columns, '', ...names].join('\0');
     let applier = this.#tables.get(cacheKey);
@@ -210,10 +210,10 @@ const relationOf = (table: PublishedTable, {rowKey}: EntryRelation, names: reado
   columns: names.map(name => ({name, isKey: rowKey.columns.includes(name), typeOid: 0, typmod: 0})),
 });
 
-const readerOf = (table: PublishedTable | undefined, name: string): ((value: JsonValue) => SqliteValue) => {
+const readerOf = (table: PublishedTable | undefined, name: string): ((value: EntryValue) => SqliteValue) => {
   const column = table?.columns.find(column => column.name === name);
   if (!column) throw new ReplicaUnusable(`The replica has no column "${name}" where changes need one.`);
   return readJson(column);
 };
 
-const valuesOf = (row: Row, names: readonly string[]): Values<JsonValue> => names.map(name => row[name]);
+const valuesOf = (row: Row, names: readonly string[]): Values<EntryValue> => names.map(name => row[name]);

@@ -2,7 +2,7 @@ import {type ColumnType, codecFor} from '../pg/types.ts';
 import type {SqliteValue} from '../replica/table-spec.ts';
 
 /** A value of a change-log entry, as `parseEntry` leaves it: integers of 16 digits and more are text. */
-export type JsonValue = string | number;
+export type EntryValue = string | number;
 
 const LONG_INTEGER = /-?\d{16,}(?![\d.eE])/;
 /** A string, which stays as it is, or such an integer outside of one. */
@@ -17,12 +17,12 @@ export const parseEntry = (change: string): unknown =>
   );
 
 /** What SQLite stores for a value of this column: the inverse of how entries are written. */
-export const readJson = (column: ColumnType): ((value: JsonValue) => SqliteValue) =>
+export const readJson = (column: ColumnType): ((value: EntryValue) => SqliteValue) =>
   READERS[codecFor(column).gives];
 
 const READERS = {
-  text: (value: JsonValue) => value,
-  number: (value: JsonValue) => Number(value),
-  integer: (value: JsonValue) => (typeof value === 'number' ? value : BigInt(value)),
-  bytes: (value: JsonValue) => Buffer.from(String(value).slice(2), 'hex'),
+  text: (value: EntryValue) => value,
+  number: (value: EntryValue) => Number(value),
+  integer: (value: EntryValue) => (typeof value === 'number' ? value : BigInt(value)),
+  bytes: (value: EntryValue) => Buffer.from(String(value).slice(2), 'hex'),
 } as const;

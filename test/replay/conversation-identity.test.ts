@@ -127,6 +127,16 @@ const connect = async (name: string, ...names: string[]) =>
     },
   });
 
+/** One more connection of a client's group, which asks for nothing. */
+const tabOf = async ({clientGroupID}: RawClient, name: string) =>
+  rawClient({
+    server: daemon.url,
+    userID: name,
+    token: await token(name),
+    clientGroupID,
+    init: {clientSchema, desiredQueriesPatch: []},
+  });
+
 const held = ({received}: RawClient): string => {
   const ids = new Set<string>();
   for (const [type, body] of received)
@@ -177,23 +187,11 @@ test('who may see what, and what the app says of queries, replays from the recor
   // A second tab with another credential: what the group sees is what the newest one may.
   await deploy(own, admin);
   await holds(ann, 'a1,b1,x1,y1');
-  using tab = rawClient({
-    server: daemon.url,
-    userID: 'ann',
-    token: await token('ann'),
-    clientGroupID: ann.clientGroupID,
-    init: {clientSchema, desiredQueriesPatch: []},
-  });
+  using tab = await tabOf(ann, 'ann');
   await holds(tab, 'a1,y1');
   await holds(ann, 'a1,y1');
   using stranger = await connect('bob');
-  using intruder = rawClient({
-    server: daemon.url,
-    userID: 'bob',
-    token: await token('bob'),
-    clientGroupID: ann.clientGroupID,
-    init: {clientSchema, desiredQueriesPatch: []},
-  });
+  using intruder = await tabOf(ann, 'bob');
   await intruder.ended();
   await holds(stranger, 'b1');
   // The app fails when the group itself asks.
