@@ -32,7 +32,7 @@ type Style = Parameters<typeof styleText>[0];
 
 const STYLES: readonly (readonly [RegExp, Style])[] = [
   [/^(FAULTS| {2}✖)/, ['red', 'bold']],
-  [/^ {2}!/, 'yellow'],
+  [/^(WARNINGS| {2}!)/, 'yellow'],
   [/^ {2}✓/, 'green'],
   [/^(zerostream|replicator:|sync worker)/, 'bold'],
   [/^ +missing upstream/, 'yellow'],

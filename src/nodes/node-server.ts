@@ -8,6 +8,7 @@ import {ChangeStreamerPortTaken, PipelineBug} from '../errors.ts';
 import type {Log} from '../observe/log.ts';
 import {requestUrl} from '../sync/handshake.ts';
 import type {ChangeHub} from './hub.ts';
+import {peerAddress} from './peer-address.ts';
 import {carriesSecret} from './secret.ts';
 import {Subscriber} from './subscriber.ts';
 import {CHANGES_PATH, PING_MS, type Subscription, WIRE_VERSION} from './wire.ts';
@@ -100,7 +101,7 @@ const upgrades = ({config, hub, serve}: NodeServerOptions) => {
     accepting ??= new WebSocketServer({noServer: true, maxPayload: 64 * 1024, perMessageDeflate: false});
     accepting.handleUpgrade(request, socket, head, ws => {
       const reservation = hub.reserve(subscription.taskID, subscription.watermark);
-      const address = request.socket.remoteAddress ?? '';
+      const address = peerAddress(request.socket);
       const subscriber = new Subscriber(ws, subscription, address, reservation, limits);
       hub.join(subscriber, reservation);
       const {replicaVersion} = hub;

@@ -1,6 +1,7 @@
 import {createReadStream} from 'node:fs';
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {pipeline} from 'node:stream/promises';
+import {peerAddress} from './peer-address.ts';
 import {carriesSecret} from './secret.ts';
 import {type CopiesOptions, type Copy, SnapshotCopies} from './snapshot-copies.ts';
 import {etagOf, offerHeaders, type SnapshotRefusal} from './snapshot-offer.ts';
@@ -54,7 +55,7 @@ export const serveSnapshot = (options: SnapshotServerOptions): SnapshotServer =>
       });
     else response.writeHead(200, headers);
     if (request.method === 'HEAD') return void response.end();
-    const to = request.socket.remoteAddress;
+    const to = peerAddress(request.socket);
     const release = copy.hold();
     active.add(response);
     response.setTimeout(STALLED_MS, () => response.destroy());

@@ -134,6 +134,12 @@ export interface GroupInspection {
   }[];
 }
 
+/** Whether a node gets changes as they come, or has none to wait for; else it reads what it missed in the change log. */
+export const isLive = (
+  {live, consumedVersion}: SubscriberInspection,
+  {appliedVersion}: ReplicatorInspection,
+): boolean => live || consumedVersion === appliedVersion;
+
 /** Those of the replicator first. Workers see the same replica: one speaks for all. */
 export const faultsOf = ({replicator, workers}: DaemonInspection): readonly Fault[] => [
   ...(replicator?.faults ?? []),

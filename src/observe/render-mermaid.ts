@@ -1,4 +1,4 @@
-import type {DaemonInspection} from './inspection.ts';
+import {type DaemonInspection, isLive} from './inspection.ts';
 import {byPlace, CHAINS, chainOf, FOLLOWERS, STORES, type StoreName, WIRES} from './topology.ts';
 import {counted, countText, durationText} from './units.ts';
 
@@ -23,10 +23,11 @@ export const renderMermaid = (
       name,
       label: counts ? `${labelOf(name)}<br/>${countText(itemsIn)}` : labelOf(name),
     }));
-  const followers = (replicator?.subscribers ?? []).map(({taskID, live, lagMs}) => {
+  const followers = (replicator?.subscribers ?? []).map(subscriber => {
+    const {taskID, lagMs} = subscriber;
     const name = `node ${taskID.replaceAll(/[^\w.:-]/g, '_')}`;
     const lag = lagMs === null ? '' : `, lag ${durationText(lagMs)}`;
-    return counts ? `${name}<br/>${live ? 'live' : 'catching up'}${lag}` : name;
+    return counts ? `${name}<br/>${isLive(subscriber, replicator!) ? 'live' : 'catching up'}${lag}` : name;
   });
   const processes = [
     ...(replicator ? [{id: 'r', title: 'replicator', stages: stagesOf(replicator.stages), graphs: []}] : []),

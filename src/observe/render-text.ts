@@ -3,6 +3,7 @@ import {
   type DaemonInspection,
   faultsOf,
   type GraphInspection,
+  isLive,
   pastFaultsOf,
   type ReplicatorInspection,
   type WorkerInspection,
@@ -40,7 +41,8 @@ export const renderText = (
 
 /** What is wrong now stands before everything else; what is over, in short. */
 const faultLines = (now: DaemonInspection): string[] => {
-  const standing = faultsOf(now).flatMap(({severity, code, what, remedy, sinceMs}) => [
+  const faults = faultsOf(now);
+  const standing = faults.flatMap(({severity, code, what, remedy, sinceMs}) => [
     `  ${severity === 'fault' ? '✖' : '!'} ${code} for ${durationText(Math.max(0, now.atMs - sinceMs))}: ${what}`,
     `    → ${remedy}`,
   ]);
@@ -50,7 +52,11 @@ const faultLines = (now: DaemonInspection): string[] => {
       ({code, what, sinceMs, untilMs}) =>
         `  ✓ over since ${durationText(Math.max(0, now.atMs - untilMs))}, after ${durationText(untilMs - sinceMs)}: ${code} ${what}`,
     );
-  const title = standing.length ? 'FAULTS' : 'no faults';
+  const title = faults.some(({severity}) => severity === 'fault')
+    ? 'FAULTS'
+    : faults.length
+      ? 'WARNINGS'
+      : 'no faults';
   return standing.length + past.length ? ['', title, ...standing, ...past] : [];
 };
 
@@ -64,7 +70,7 @@ const replicatorHead = (replicator: ReplicatorInspection, atMs: number): string[
       : `, measured ${durationText(atMs - replicator.lagMeasuredAtMs)} ago`;
   return [
     `replicator: ${replicator.state} · replica ${bytesText(replicator.replicaBytes)} + ${bytesText(replicator.walBytes)} WAL`,
-    `  applied ${replicator.appliedVersion ?? '–'} · logged ${replicator.loggedVersion ?? '–'} · acknowledged ${replicator.ackedLsn ?? '–'} · lag ${replicator.lagMs === null ? '–' : durationText(replicator.lagMs)}${age}`,
+    `  applied ${replicator.appliedVersion ?? '–'} · ${replicator.follows ? '' : `logged ${replicator.loggedVersion ?? '–'} · acknowledged ${replicator.ackedLsn ?? '–'} · `}lag ${replicator.lagMs === null ? '–' : durationText(replicator.lagMs)}${age}`,
     ...(slot
       ? [
           `  slot ${slot.name} · WAL ${slot.walStatus ?? 'none'}${slot.retainedBytes === null ? '' : `, ${bytesText(slot.retainedBytes)} kept upstream`}, looked at ${durationText(Math.max(0, atMs - slot.checkedAtMs))} ago`,
@@ -75,10 +81,11 @@ const replicatorHead = (replicator: ReplicatorInspection, atMs: number): string[
           `  follows ${replicator.follows.uri} for ${durationText(Math.max(0, atMs - replicator.follows.sinceMs))}`,
         ]
       : []),
-    ...replicator.subscribers.map(
-      ({taskID, address, consumedVersion, sentVersion, sentBytes, bytesInFlight, lagMs, live}) =>
-        `  followed by ${taskID} (${address}) · ${live ? 'live' : 'reading the change log'} · sent ${sentVersion}, ${bytesText(sentBytes)} · holds ${consumedVersion} · ${bytesText(bytesInFlight)} on the way · lag ${lagMs === null ? '–' : durationText(lagMs)}`,
-    ),
+    ...replicator.subscribers.map(subscriber => {
+      const {taskID, address, consumedVersion, sentVersion, sentBytes, bytesInFlight, lagMs} = subscriber;
+      const state = isLive(subscriber, replicator) ? 'live' : 'reading the change log';
+      return `  followed by ${taskID} (${address}) · ${state} · sent ${sentVersion}, ${bytesText(sentBytes)} · holds ${consumedVersion} · ${bytesText(bytesInFlight)} on the way · lag ${lagMs === null ? '–' : durationText(lagMs)}`;
+    }),
     ...(replicator.reading.length
       ? [`  reading rows of ${replicator.reading.join(', ')} beside the stream`]
       : []),

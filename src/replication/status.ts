@@ -20,9 +20,9 @@ const UNLOGGED_MS = 1000;
 
 /** The chain that runs now, as far as it is looked into. */
 export interface RunningChain {
-  readonly control: WalControl;
-  readonly tracker: SchemaTracker;
-  readonly jobs: BackfillJobs;
+  readonly control: Pick<WalControl, 'probe'>;
+  readonly tracker: Pick<SchemaTracker, 'schema'>;
+  readonly jobs: Pick<BackfillJobs, 'all'>;
 }
 
 /** What `inspect-pipeline` shows of the replicator. */
@@ -72,6 +72,7 @@ export class ReplicatorStatus {
     const {code} = this.faults.get('replication') ?? {};
     // That the disk or the change log can be written again is not known yet.
     if (code !== 'R007' && code !== 'R011') this.faults.set('replication', null);
+    this.#noteLimits();
   }
 
   /** The stream has ended. */

@@ -143,7 +143,7 @@ test('faults of upstream, slot, stream, publication, schema and change log are s
   );
   expect(growing.replicator?.slot?.walStatus).toBe('unreserved');
   expect(renderText(growing, null, {sql: false})).toMatch(
-    /FAULTS\n(.*\n)* {2}! R013 for .*\n {4}→ Find what holds/,
+    /WARNINGS\n(.*\n)* {2}! R013 for .*\n {4}→ Find what holds/,
   );
   const lost = await shows(daemon, 'slot lost', /^R001 fault/, () => db.query('CHECKPOINT'));
   expect(lost.replicator?.recoveries.at(-1)).toMatchObject({code: 'R001'});

@@ -1,5 +1,5 @@
 import type {Lane, StageFlow} from '../flow.ts';
-import type {DaemonInspection} from '../inspection.ts';
+import {type DaemonInspection, isLive} from '../inspection.ts';
 import {chainOf, followsNode} from '../topology.ts';
 import {bytesText, counted, countText, durationText, percentText} from '../units.ts';
 import {WIDTH} from './canvas.ts';
@@ -133,8 +133,8 @@ export class Picture {
       line('store-facts', 38, now => {
         const subscriber = of(now)[index];
         if (more || !subscriber) return more ? 'nodes' : '';
-        const {live, lagMs} = subscriber;
-        return `${live ? 'live' : 'catching up'}${lagMs === null ? '' : ` · ${durationText(lagMs)}`}`;
+        if (!isLive(subscriber, now.replicator!)) return 'catching up';
+        return subscriber.lagMs === null ? 'live' : `live · ${durationText(subscriber.lagMs)}`;
       }),
     );
   }
