@@ -214,7 +214,7 @@ export class DevelopmentImpossible extends DaemonError {
   readonly recovery = 'stop' satisfies Recovery;
 }
 
-/** T001 — A fixture cannot be replayed: a file is missing, damaged or of another format. The message names file and line; record the fixture again, or replay it with the release that wrote it. */
+/** T001 — A fixture cannot be replayed or recorded: a file is missing, damaged or of another format, or cannot be written. The message names file and line; record the fixture again, or replay it with the release that wrote it. */
 export class FixtureUnusable extends DaemonError {
   readonly code = 'T001';
   readonly recovery = 'stop' satisfies Recovery;

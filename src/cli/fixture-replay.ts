@@ -1,3 +1,4 @@
+import {tmpdir} from 'node:os';
 import {Command, CommanderError, InvalidArgumentError} from 'commander';
 import {DaemonError} from '../errors.ts';
 import {type Lsn, parseLsn} from '../pg/lsn.ts';
@@ -118,15 +119,22 @@ export const runFixtureReplay = async (argv: readonly string[], io: Io = process
   try {
     await program.parseAsync(argv, {from: 'user'});
     return code;
-  } catch (error) {
+  } catch (thrown) {
+    const error = firstOf(thrown);
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     const {code, message, syscall} = error as NodeJS.ErrnoException;
     // A file that cannot be read or written is no fault of ours.
-    if (!(error instanceof DaemonError || syscall)) throw error;
-    io.stderr.write(`fixture-replay: ${syscall ? '' : `${code} `}${message}\n`);
+    const isFull = code === 'SQLITE_FULL';
+    if (!(error instanceof DaemonError || syscall || isFull)) throw error;
+    const told = isFull ? `${tmpdir()} is full; TMPDIR names another folder for replays.` : message;
+    io.stderr.write(`fixture-replay: ${error instanceof DaemonError ? `${code} ` : ''}${told}\n`);
     return 2;
   }
 };
+
+/** What went wrong before closing what was open failed, too. */
+const firstOf = (error: unknown): unknown =>
+  error instanceof Error && 'suppressed' in error ? firstOf(error.suppressed) : error;
 
 const lsn = (text: string): Lsn => {
   try {

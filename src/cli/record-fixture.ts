@@ -1,6 +1,7 @@
 import {existsSync, rmSync} from 'node:fs';
 import {join} from 'node:path';
 import {FixtureUnusable} from '../errors.ts';
+import {bytesText, exactly} from '../observe/units.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
 import {CASE_FILE, readFixture} from '../replay/fixture.ts';
 import {type RecordedServerParts, recordServer} from '../replay/record-server.ts';
@@ -106,10 +107,10 @@ const record = async (
       }));
   const {conversation} = wal;
   const heard = conversation
-    ? `, ${conversation.messages} messages to clients on ${conversation.connections} connections`
+    ? `, ${exactly(conversation.messages, 'message')} to clients on ${exactly(conversation.connections, 'connection')}`
     : '';
   output.write(
-    `recording ended, since ${REASONS[wal.endedBy]}: ${wal.transactions} transactions, ${wal.bytes} bytes${heard}\n`,
+    `recording ended, since ${REASONS[wal.endedBy]}: ${exactly(wal.transactions, 'transaction')}, ${bytesText(wal.bytes)}${heard}\n`,
   );
 };
 
@@ -127,6 +128,6 @@ const recordUpstream = async (
     throw new FixtureUnusable('Name what to record: --server, or --upstream with --publication.');
   const source = {...facts, url: upstream, publications: publication};
   const snapshot = await recordSnapshot(source);
-  output.write(`snapshot at ${formatLsn(snapshot.consistentPoint)}: ${snapshot.rows} rows\n`);
+  output.write(`snapshot at ${formatLsn(snapshot.consistentPoint)}: ${exactly(snapshot.rows, 'row')}\n`);
   return recordWal(snapshot, {...source, onStart: () => output.write('recording; Ctrl-C ends it\n')});
 };

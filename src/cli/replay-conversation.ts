@@ -4,6 +4,7 @@ import {replayFixture} from '../../pipelines/replay.ts';
 import {WorkerReplay} from '../../pipelines/replay-worker.ts';
 import {CVR_PLANS} from '../cvr/schema.ts';
 import {FixtureUnusable} from '../errors.ts';
+import {exactly} from '../observe/units.ts';
 import {createPool} from '../pg/connect.ts';
 import type {Version} from '../pg/lsn.ts';
 import {conversationsOf} from '../replay/conversation/files.ts';
@@ -56,9 +57,10 @@ export const replayConversation = async (
     const reordered = sum(({conductor}) => conductor.reordered);
     return {
       ...settled,
-      summary: `${sum(({conductor}) => conductor.messages)} messages to clients${
-        reordered ? ` (${reordered} with the same rows in another order)` : ''
-      }`,
+      summary: `${exactly(
+        sum(({conductor}) => conductor.messages),
+        'message',
+      )} to clients${reordered ? ` (${reordered} with the same rows in another order)` : ''}`,
       bytes: sum(({out}) => out.bytes),
       ms: performance.now() - started,
     };

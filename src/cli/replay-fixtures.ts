@@ -1,4 +1,5 @@
 import {FixtureUnusable} from '../errors.ts';
+import {bytesText, exactly} from '../observe/units.ts';
 import {conversationsOf} from '../replay/conversation/files.ts';
 import type {Divergence} from '../replay/divergence.ts';
 import {type Fixture, findFixtures, type QueryCase, readFixture, type WalCase} from '../replay/fixture.ts';
@@ -39,7 +40,7 @@ export const replayFixtures = async (
     ...(counts.different ? [`${counts.different} different`] : []),
     ...(counts.unusable ? [`${counts.unusable} unusable`] : []),
   ];
-  output.write(`${dirs.length} fixture${dirs.length === 1 ? '' : 's'}: ${parts.join(', ')}\n`);
+  output.write(`${exactly(dirs.length, 'fixture')}: ${parts.join(', ')}\n`);
   if (counts.different && !options.diff)
     output.write('--diff shows the first difference of each in full; --bless accepts what came out.\n');
   return counts.unusable ? 2 : counts.different ? 1 : 0;
@@ -78,7 +79,7 @@ const report = (name: string, outcome: Outcome, diff: boolean): string => {
   const {divergences, blessed, summary, bytes, ms} = outcome;
   const mark = divergences.length ? '✗' : '✓';
   const notes = blessed.length ? `; wrote ${blessed.join(', ')}` : '';
-  const lines = [`${mark} ${name}  ${summary}, ${size(bytes)}, ${Math.round(ms)} ms${notes}`];
+  const lines = [`${mark} ${name}  ${summary}, ${bytesText(bytes)}, ${Math.round(ms)} ms${notes}`];
   for (const divergence of divergences) lines.push(...explain(divergence, diff));
   return `${lines.join('\n')}\n`;
 };
@@ -91,10 +92,3 @@ const explain = ({file, line, words, writtenAt, expected, got}: Divergence, diff
   lines.push(`      expected  ${expected ?? '(nothing)'}`, `      got       ${got ?? '(nothing)'}`);
   return lines;
 };
-
-const size = (bytes: number): string =>
-  bytes < 10_000
-    ? `${bytes} B`
-    : bytes < 10_000_000
-      ? `${(bytes / 1e3).toFixed(0)} kB`
-      : `${(bytes / 1e6).toFixed(1)} MB`;

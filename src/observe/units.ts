@@ -23,6 +23,9 @@ export const countText = (count: number): string => {
 export const counted = (count: number, one: string, many = `${one}s`): string =>
   `${countText(count)} ${count === 1 ? one : many}`;
 
+/** `1 row`, `2 rows`, `1234567 rows`. */
+export const exactly = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`;
+
 export const durationText = (ms: number): string => {
   if (ms < 1) return `${ms.toFixed(2)} ms`;
   if (ms < 1000) return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;

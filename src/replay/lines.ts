@@ -63,19 +63,26 @@ export const parseLine = <T>(file: string, line: number, text: string, check: (v
   }
 };
 
-/** Writes lines to a new file, synchronously and in chunks. Close it with `close()` or `using`. */
+/**
+ * Writes lines to a new file, synchronously and in chunks. Close it with `close()` or `using`. The first write that fails
+ * throws FixtureUnusable; what comes after it is dropped, so that closing does not hide why.
+ */
 export class LineWriter {
+  readonly #file: string;
   readonly #fd: number;
+  #failed = false;
   #buffer: string[] = [];
   #buffered = 0;
   /** Bytes written or about to be. */
   bytes = 0;
 
   constructor(file: string) {
+    this.#file = file;
     this.#fd = openSync(file, 'w', 0o644);
   }
 
   write(line: string): void {
+    if (this.#failed) return;
     this.#buffer.push(line);
     const length = Buffer.byteLength(line) + 1;
     this.bytes += length;
@@ -86,9 +93,15 @@ export class LineWriter {
   flush(): void {
     if (this.#buffer.length === 0) return;
     const bytes = Buffer.from(`${this.#buffer.join('\n')}\n`);
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
     this.#buffer = [];
     this.#buffered = 0;
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
+    } catch (cause) {
+      this.#failed = true;
+      const {code} = cause as NodeJS.ErrnoException;
+      throw new FixtureUnusable(`${this.#file} cannot be written (${code}).`, {cause});
+    }
   }
 
   /** Takes back everything after the first `bytes`. */
@@ -99,8 +112,11 @@ export class LineWriter {
   }
 
   close(): void {
-    this.flush();
-    closeSync(this.#fd);
+    try {
+      this.flush();
+    } finally {
+      closeSync(this.#fd);
+    }
   }
 
   [Symbol.dispose](): void {

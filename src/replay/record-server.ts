@@ -2,7 +2,7 @@ import {rmSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {Subject} from 'rxjs';
 import {z} from 'zod';
-import {ServerRefused} from '../errors.ts';
+import {FixtureUnusable, ServerRefused} from '../errors.ts';
 import type {WalFrames} from '../pg/gather-frames.ts';
 import {versionOfLsn} from '../pg/lsn.ts';
 import {attachRecorder, type RecordedServer} from './attach-recorder.ts';
@@ -65,14 +65,16 @@ export const recordServer = async (options: RecordServerOptions): Promise<Record
     return overfull.signal.aborted ? {...recorded, endedBy: 'size' as const} : recorded;
   });
   const snapshot = new Promise<void>((resolve, reject) => {
-    const fail = (why: string) => {
+    const fail = (error: Error) => {
       frames.complete();
-      reject(
+      reject(error);
+    };
+    const endedEarly = (why: string) =>
+      fail(
         new ServerRefused(
           `The recording of ${options.url} was ended before its snapshot was complete: ${why}.`,
         ),
       );
-    };
     const lines = new LineSplitter();
     const take = (text: string) => {
       // Frames and rows are told apart by their beginning: parsing each line would be the most of the work.
@@ -99,16 +101,17 @@ export const recordServer = async (options: RecordServerOptions): Promise<Record
             onFault: reject,
           });
         options.onStart?.(told.stateVersion);
-      } else fail((JSON.parse(text) as {end?: string}).end ?? 'it sent something else');
+      } else endedEarly((JSON.parse(text) as {end?: string}).end ?? 'it sent something else');
     };
     socket.on('data', (chunk: Buffer) => {
       try {
         for (const line of lines.feed(chunk)) take(line);
       } catch (error) {
-        fail((error as Error).message);
+        if (error instanceof FixtureUnusable) fail(error);
+        else endedEarly((error as Error).message);
       }
     });
-    socket.on('close', () => fail('the connection was closed'));
+    socket.on('close', () => endedEarly('the connection was closed'));
   });
   let conversation: ConversationCounts | null = null;
   try {

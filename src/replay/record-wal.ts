@@ -79,31 +79,43 @@ export const recordFrames = (
       bounds.signal?.removeEventListener('abort', onAbort);
       subscription.unsubscribe();
     };
-    const end = (endedBy: RecordedWal['endedBy']) => {
-      stop();
-      writer.finish();
-      resolve({transactions: writer.transactions, bytes: writer.bytes, endedBy});
+    // What is thrown in a timer or a subscriber would reach nobody.
+    const attempt = (work: () => void) => {
+      try {
+        work();
+      } catch (error) {
+        stop();
+        reject(error);
+      }
     };
+    const end = (endedBy: RecordedWal['endedBy']) =>
+      attempt(() => {
+        stop();
+        writer.finish();
+        resolve({transactions: writer.transactions, bytes: writer.bytes, endedBy});
+      });
     const onAbort = () => end('request');
     const timer = bounds.maxMs === undefined ? undefined : setTimeout(() => end('time'), bounds.maxMs);
     bounds.signal?.addEventListener('abort', onAbort);
     subscription.add(
       frames.subscribe({
-        next: group => {
-          for (const frame of group) {
-            const lsn = writer.write(frame);
-            if (lsn !== null && bounds.untilLsn !== undefined && lsn >= bounds.untilLsn)
-              return end('position');
-            if (writer.size > bounds.maxBytes) return end('size');
-          }
-          const lsn = writer.takeBoundary();
-          if (lsn !== null) written(lsn);
-        },
-        error: error => {
-          stop();
-          writer.finish();
-          reject(error);
-        },
+        next: group =>
+          attempt(() => {
+            for (const frame of group) {
+              const lsn = writer.write(frame);
+              if (lsn !== null && bounds.untilLsn !== undefined && lsn >= bounds.untilLsn)
+                return end('position');
+              if (writer.size > bounds.maxBytes) return end('size');
+            }
+            const lsn = writer.takeBoundary();
+            if (lsn !== null) written(lsn);
+          }),
+        error: error =>
+          attempt(() => {
+            stop();
+            writer.finish();
+            reject(error);
+          }),
         complete: () => end('source'),
       }),
     );

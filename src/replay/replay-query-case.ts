@@ -1,3 +1,4 @@
+import {exactly} from '../observe/units.ts';
 import {deleteReplica} from '../replica/open.ts';
 import type {Fixture, QueryCase} from './fixture.ts';
 import {LineWriter} from './lines.ts';
@@ -38,7 +39,7 @@ export const replayQueryCase = async (
         : []),
       ...settled.divergences,
     ],
-    summary: `${script.queries.length} queries over ${script.transactions.length} transactions, ${replayed.changes} changes`,
+    summary: `${script.queries.length} queries over ${exactly(script.transactions.length, 'transaction')}, ${exactly(replayed.changes, 'change')}`,
     bytes: out.bytes,
     ms: performance.now() - started,
   };

@@ -1,3 +1,4 @@
+import {exactly} from '../observe/units.ts';
 import {formatLsn, type Lsn} from '../pg/lsn.ts';
 import type {ReplayedTransaction} from './log-lines.ts';
 
@@ -28,11 +29,9 @@ export class ReplayedTotals {
     const where = partial
       ? `, stopped ${this.#last === null ? 'before the first' : `after ${formatLsn(this.#last)}`}`
       : '';
-    return `${count(this.#transactions, 'transaction')}, ${count(this.#changes, 'change')}${where}`;
+    return `${exactly(this.#transactions, 'transaction')}, ${exactly(this.#changes, 'change')}${where}`;
   }
 }
-
-const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
 const sum = (a: ReplayedTransaction['changes'], b: ReplayedTransaction['changes']) => {
   const both = new Map([...a].map(([table, kinds]) => [table, {...kinds}]));

@@ -1,6 +1,7 @@
 import {createInterface, type Interface} from 'node:readline/promises';
 import type {Readable, Writable} from 'node:stream';
 import type {Database} from 'better-sqlite3';
+import {exactly} from '../observe/units.ts';
 import {ident} from '../pg/identifier.ts';
 import {formatLsn} from '../pg/lsn.ts';
 import {openReader} from '../replica/open.ts';
@@ -112,5 +113,5 @@ const select =
     const rows = statement.safeIntegers().all() as Record<string, unknown>[];
     const line = (row: Record<string, unknown>) =>
       JSON.stringify(row, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
-    return `${rows.map(row => `  ${line(row)}\n`).join('')}  ${rows.length} row${rows.length === 1 ? '' : 's'}\n`;
+    return `${rows.map(row => `  ${line(row)}\n`).join('')}  ${exactly(rows.length, 'row')}\n`;
   };

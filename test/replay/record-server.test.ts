@@ -1,3 +1,4 @@
+import {execFileSync} from 'node:child_process';
 import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -8,6 +9,7 @@ import {startDaemon} from '../helpers/daemon.ts';
 import {limitedRole} from '../helpers/limited-role.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {untilServed} from '../helpers/served.ts';
+import {smallDisk} from '../helpers/small-disk.ts';
 import {until} from '../helpers/until.ts';
 import {fixtureReplay} from './io.ts';
 import {startRecording} from './start-recording.ts';
@@ -155,6 +157,36 @@ test('what reaches the replica beside the stream is recorded with its place: row
   );
   expect(log).toBe(rows.map(logRow).join(''));
 }, 90_000);
+
+test('a disk that is full ends a recording with a line that names the file, and leaves nothing of it', async context => {
+  await using db = await createDatabase(DDL);
+  await using daemon = await startDaemon({upstream: db.url, appID: db.appID});
+  // The rows that are there take more than 2 MB.
+  for (const [megabytes, file] of [
+    [1, 'replica.ndjson'],
+    [8, 'wal.ndjson'],
+  ] as const) {
+    const disk = await smallDisk(megabytes);
+    if (disk === null) return context.skip('mounting a small disk takes root');
+    const dir = join(disk, 'full');
+    let ended = false;
+    const recording = fixtureReplay('record', '--server', daemon.url, '--out', dir).finally(() => {
+      ended = true;
+    });
+    try {
+      // Only the stream fills the larger one.
+      while (megabytes > 1 && !ended)
+        await db.query('UPDATE twin SET body = repeat(md5(random()::text), 100) WHERE n < -400');
+      const {code, err} = await recording;
+      expect(err).toBe(`fixture-replay: T001 ${join(dir, file)} cannot be written (ENOSPC).\n`);
+      expect(code).toBe(2);
+      expect(existsSync(dir)).toBe(false);
+    } finally {
+      execFileSync('umount', ['-l', disk]);
+      rmSync(disk, {recursive: true});
+    }
+  }
+});
 
 test('a server that wants its password, or is none, is told apart', async () => {
   await using db = await createDatabase(DDL);
