@@ -42,7 +42,7 @@ export class Child {
       // Source maps are read when a module is loaded, not when an error is printed: too dear for a start.
       execArgv: [
         `--max-semi-space-size=${script === 'replicator' ? 32 : 16}`,
-        ...PATIENT_COMPILER,
+        ...(script === 'sync-worker' ? PATIENT_COMPILER : []),
         ...(config.log.level === 'debug' ? ['--enable-source-maps'] : []),
       ],
       // Signals of the terminal reach the dispatcher alone, which ends its children in order.
