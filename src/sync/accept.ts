@@ -65,6 +65,8 @@ export const createAcceptor = ({config, handler, verifier, log}: AcceptorDeps): 
     let connection: Connection;
     try {
       const auth = await verifier.verify(handshake.authToken, handshake.userID);
+      // One that broke meanwhile has said so to nobody, and would be served for ever.
+      if (ws.readyState !== ws.OPEN) return;
       connection = new Connection(ws, handshake, auth, request.headers, handler, log, socket, quiet);
       await handler.connect(connection);
     } catch (error) {
