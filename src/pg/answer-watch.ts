@@ -47,7 +47,7 @@ export class AnswerWatch {
   }
 
   /** From when it is connected until it ends, or begins to stream, which has a watch of its own. */
-  add(connected: pg.Client): void {
+  add(connected: pg.ClientBase): void {
     const client = connected as Client;
     this.#clients.set(client, {bytesRead: null, waitsSince: null});
     this.#timer ??= setInterval(() => this.#tick(), this.#everyMs).unref();

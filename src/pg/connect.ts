@@ -29,12 +29,12 @@ export const connect = async (url: string, options: ConnectOptions): Promise<pg.
   client.on('error', () => {});
   try {
     await client.connect();
+    watchOf(url).add(client);
     await client.query(OUTPUT_STYLE);
   } catch (error) {
     void client.end().catch(() => {});
     throw unreachable(url, options.purpose, error);
   }
-  watchOf(url).add(client);
   return client;
 };
 
@@ -49,23 +49,23 @@ export interface PoolOptions {
 
 /** A pool that opens connections on demand and closes idle ones. */
 export const createPool = (url: string, {purpose, max, pipeline = false, setUp}: PoolOptions): pg.Pool => {
+  const watch = watchOf(url);
   const config: pg.PoolConfig & {pipeline: boolean} = {
     ...settings(url, purpose),
     max,
     pipeline,
     idleTimeoutMillis: 60_000,
-    // In front of whatever the connection was opened for; if it fails, so does that.
-    ...(setUp ? {onConnect: client => client.query(setUp)} : {}),
+    onConnect: client => {
+      watch.add(client);
+      // In front of whatever the connection was opened for; if it fails, so does that.
+      return setUp ? client.query(setUp) : undefined;
+    },
   };
   const pool = new pg.Pool(config);
   pool.on('error', () => {});
   // A connection lost while it is in use tells its statements; beside that it emits an error, which ends the process if
   // nobody listens.
-  const watch = watchOf(url);
-  pool.on('connect', client => {
-    client.on('error', () => {});
-    watch.add(client);
-  });
+  pool.on('connect', client => client.on('error', () => {}));
   return pool;
 };
 
