@@ -43,6 +43,7 @@ export interface SchemaFollowing {
   readonly prefix: string | null;
   /** Where a running server is recorded. */
   readonly witness?: SideWitness;
+  readonly logged?: () => Promise<void> | null;
   readonly hold: () => void;
   readonly release: () => void;
   /** Newest version in the change log: those beside the stream are numbered above it. */

@@ -1,5 +1,6 @@
 import type {Database} from 'better-sqlite3';
 import {defer, filter, finalize, map, merge, type Observable, Subject, share, tap} from 'rxjs';
+import {Backlog} from '../src/change-log/backlog.ts';
 import {type TeeOptions, teeToChangeLog} from '../src/change-log/tee.ts';
 import {Brake} from '../src/flow/brake.ts';
 import {type StageBoard, stages} from '../src/flow/stage.ts';
@@ -75,6 +76,7 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
     jobs: new BackfillJobs(deps.db),
     side: new SideChannel(),
   };
+  const backlog = new Backlog();
   const beside = new Subject<ReplicationEvent>();
   const from = deps.watermark < deps.changeLog.last ? deps.watermark : deps.changeLog.last;
 
@@ -108,6 +110,7 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
         ...schema,
         catalog,
         prefix: ddlPrefix(deps.changeLog.shard),
+        logged: () => backlog.written(),
         witness: deps.tap,
         hold: () => brake.hold('schema'),
         release: () => brake.release('schema'),
@@ -138,6 +141,7 @@ const openReplication = (deps: ReplicationDeps): Observable<ReplicationEvent> =>
         ...deps.changeLog,
         ...(deps.hub ? {live: deps.hub.live, floor: () => deps.hub!.floor.lowest} : {}),
         limitBytes: TEE_BYTES,
+        backlog,
         pause: () => brake.hold('tee'),
         resume: () => brake.release('tee'),
       }),

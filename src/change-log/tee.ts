@@ -2,6 +2,7 @@ import type pg from 'pg';
 import {Observable, type OperatorFunction} from 'rxjs';
 import type {Lsn, Version} from '../pg/lsn.ts';
 import {type Applied, positionOf} from '../replication/apply.ts';
+import type {Backlog} from './backlog.ts';
 import {asideEntries, logEntries} from './entries.ts';
 import {logLines} from './lines.ts';
 import type {LiveLog} from './live-log.ts';
@@ -21,6 +22,8 @@ export interface TeeOptions {
   readonly limitBytes: number;
   readonly pause: () => void;
   readonly resume: () => void;
+  /** Told of what is queued, and when nothing is. */
+  readonly backlog?: Backlog;
   /** Oldest version that someone may still resume from; null: nobody reads the log. */
   readonly floor?: () => Version | null;
   /** Told of what is committed in the log. While somebody listens there, writes do not wait for company. */
@@ -91,6 +94,7 @@ class Tee {
     this.#last = options.last;
     this.#transaction = new LogTransaction(options);
     options.live?.begin(options.last);
+    options.backlog?.onAwaited(() => this.#hurry?.());
   }
 
   push(batch: Applied): void {
@@ -117,9 +121,7 @@ class Tee {
       this.#paused = true;
       this.#options.pause();
     }
-    this.#running ??= this.#run().finally(() => {
-      this.#running = null;
-    });
+    this.#running ??= this.#run();
   }
 
   async drained(): Promise<void> {
@@ -136,6 +138,7 @@ class Tee {
 
   #enqueue(item: Queued): void {
     this.#bytes += item.bytes;
+    this.#options.backlog?.grew();
     const last = this.#queue.at(-1);
     // Whole transactions share a write; a part of one is written by itself, so that what came before can be committed.
     if (last && last.position !== null && item.position !== null) {
@@ -151,7 +154,7 @@ class Tee {
     const {live} = this.#options;
     try {
       while (this.#queue.length && !this.#stopped) {
-        if (this.#queue.length === 1 && this.#queue[0]!.rows < this.#options.batchSize) await this.#linger();
+        if (this.#mayLinger()) await this.#linger();
         const item = this.#queue.shift()!;
         const {position, version} = item;
         const alone = position !== null && item.bytes <= SMALL_BYTES && !this.#transaction.isOpen;
@@ -170,11 +173,20 @@ class Tee {
           this.#done(position);
         }
         this.#release(item.bytes);
+        if (!this.#queue.length) this.#options.backlog?.emptied();
         await this.#purgeWhenDue();
       }
     } catch (error) {
       if (!this.#stopped) this.#fail(error);
+    } finally {
+      // In the turn in which the queue was found empty: who waited for that may push in the next.
+      this.#running = null;
     }
+  }
+
+  #mayLinger(): boolean {
+    const {backlog, batchSize} = this.#options;
+    return this.#queue.length === 1 && this.#queue[0]!.rows < batchSize && !backlog?.isAwaited;
   }
 
   #linger(): Promise<void> {

@@ -24,7 +24,9 @@ export interface FollowSchemaDeps {
   /** Prefix of the messages that the shard's event triggers emit; null in a replay, where any shard's count. */
   readonly prefix: string | null;
   readonly witness?: SideWitness | undefined;
-  /** Stops and restarts the source while the catalog is read. */
+  /** Resolves when all that was applied is written to the change log; null: it is. Left out where there is no log. */
+  readonly logged?: (() => Promise<void> | null) | undefined;
+  /** Stops and restarts the source while the catalog is read, or the change log is written. */
   readonly hold: () => void;
   readonly release: () => void;
 }
@@ -32,7 +34,8 @@ export interface FollowSchemaDeps {
 /**
  * Sees to it that the applier knows the shape of every row it gets (replication.md §4). Messages of the event triggers
  * become schema updates at their very place. Where a row's relation is not what is known, because there are no triggers or
- * they were off, the catalog is read and the source waits. Between transactions it lets in what waits at the side.
+ * they were off, the catalog is read and the source waits; so it does for the change log before the commit of a change of
+ * shape, which must not be in the replica alone for long (D-042). Between transactions it lets in what waits at the side.
  * @throws SchemaChanged if there is no catalog to read.
  */
 export const followSchema =
@@ -57,9 +60,11 @@ class Follower {
   readonly #out: Subscriber<Batch>;
   readonly #explainer: BatchExplainer;
   #queue: Batch[] = [];
-  #reading = false;
+  #waits = false;
   /** True within an upstream transaction that came in parts. */
   #open = false;
+  /** True if that transaction has changed the schema. */
+  #reshapes = false;
   /** Commit of the last transaction passed on. */
   #position: Lsn = 0n;
   #completed = false;
@@ -82,18 +87,24 @@ class Follower {
   }
 
   #pump(): void {
-    while (!this.#reading && !this.#out.closed) {
+    while (!this.#waits && !this.#out.closed) {
       if (!this.#open) this.#letIn();
+      if (this.#waits) break;
       const batch = this.#queue.shift();
       if (!batch) break;
       if (batch.kind !== 'transactions') this.#emit(batch);
       else this.#explain(batch);
     }
-    if (this.#completed && !this.#reading && !this.#queue.length) this.#out.complete();
+    if (this.#completed && !this.#waits && !this.#queue.length) this.#out.complete();
   }
 
   #letIn(): void {
-    for (let entry = this.#deps.side.take(); entry; entry = this.#deps.side.take()) {
+    const {side, logged} = this.#deps;
+    for (;;) {
+      const written = side.next && reshapes(side.next) ? logged?.() : null;
+      if (written) return this.#wait(written, () => {});
+      const entry = side.take();
+      if (!entry) return;
       this.#out.next(entry.batch);
       if (this.#out.closed) return;
       this.#deps.witness?.aside(entry.batch, this.#position);
@@ -116,9 +127,14 @@ class Follower {
     try {
       const read = new Map<TransactionItem, SchemaUpdate>();
       const explained = this.#explainer.explain(batch, read);
-      if ('batch' in explained) this.#emit(explained.batch);
-      else if (this.#deps.catalog)
-        this.#wait(this.#readFor(this.#deps.catalog, batch, read, explained.unexplained));
+      if ('batch' in explained) {
+        const written = this.#logged(batch, explained.batch);
+        if (written) this.#wait(written, () => this.#emit(explained.batch));
+        else this.#emit(explained.batch);
+      } else if (this.#deps.catalog)
+        this.#wait(this.#readFor(this.#deps.catalog, batch, read, explained.unexplained), whole =>
+          this.#emit(whole),
+        );
       else
         throw new SchemaChanged(
           `The stream brings ${explained.unexplained.what} in a shape that only upstream's catalog could explain.`,
@@ -128,19 +144,28 @@ class Follower {
     }
   }
 
-  /** The source stands still until the batch is explained. */
-  #wait(whole: Promise<Batch>): void {
-    this.#reading = true;
+  /** The source stands still until `work` is done. */
+  #wait<T>(work: Promise<T>, then: (result: T) => void): void {
+    this.#waits = true;
     this.#deps.hold();
-    whole.then(
-      batch => {
-        this.#reading = false;
+    work.then(
+      result => {
+        this.#waits = false;
         this.#deps.release();
-        this.#emit(batch);
+        then(result);
         this.#pump();
       },
       error => this.#out.error(error),
     );
+  }
+
+  /** What is to be waited for before a batch goes on that commits a change of the schema. */
+  #logged(batch: Transactions, explained: Transactions): Promise<void> | null {
+    // Those with a schema update are others than came.
+    this.#reshapes ||= explained.transactions.some((transaction, i) => transaction !== batch.transactions[i]);
+    if (!this.#reshapes || batch.open) return null;
+    this.#reshapes = false;
+    return this.#deps.logged?.() ?? null;
   }
 
   /** Reads the catalog as often as the batch needs it: usually once. */
@@ -157,8 +182,15 @@ class Follower {
       read.set(item, schemaUpdate(state.schema, state.snapshot, {lacking}));
       this.#explainer.catalogRead();
       const explained = this.#explainer.explain(batch, read);
-      if ('batch' in explained) return explained.batch;
+      if ('batch' in explained) {
+        await this.#logged(batch, explained.batch);
+        return explained.batch;
+      }
       unexplained = explained.unexplained;
     }
   }
 }
+
+/** Whether the replica has another shape afterwards. */
+const reshapes = (batch: Batch): boolean =>
+  batch.kind === 'schema' || (batch.kind === 'backfill' && batch.step.tag === 'end');

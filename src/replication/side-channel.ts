@@ -41,6 +41,11 @@ export class SideChannel {
     this.#wake = wake;
   }
 
+  /** What `take` gives. */
+  get next(): Batch | undefined {
+    return this.#waiting[0]?.batch;
+  }
+
   take(): Waiting | undefined {
     return this.#waiting.shift();
   }

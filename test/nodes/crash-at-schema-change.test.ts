@@ -51,7 +51,7 @@ test('a stream that breaks there lets other nodes fetch the replica once: copies
   await db.query(`INSERT INTO t VALUES (2, 'b')`);
   await until(() => dump(follower).some(line => line.includes('"b"')), 'the change has arrived');
   const release = await aheadOfLog(db, manager, follower);
-  await db.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active');
+  await endWaiting(db);
   await until(() => manager.output().includes('Trying again'), 'the stream has ended');
   await release();
   await db.query(`INSERT INTO t VALUES (5, 'afterwards', 9)`);
@@ -59,6 +59,42 @@ test('a stream that breaks there lets other nodes fetch the replica once: copies
   await becomesEqual(follower, manager);
   expect(manager.output()).toContain('the change log lacks a schema change');
   expect(follower.output().match(/The replica is rebuilt/g)).toHaveLength(1);
+});
+
+test('a schema change waits until what was applied before it is logged: a stream that breaks meanwhile leaves no gap', async () => {
+  await using db = await createDatabase(
+    `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')`,
+  );
+  await using manager = await replicationManager(db);
+  await using follower = await viewSyncer(db, changeStreamer(manager));
+  await db.query(`INSERT INTO t VALUES (2, 'b')`);
+  await until(() => dump(follower).some(line => line.includes('"b"')), 'the change has arrived');
+  const lock = await db.pool.connect();
+  await lock.query(`BEGIN; LOCK TABLE "${db.appID}_0/cdc"."changeLog" IN SHARE MODE`);
+  await db.query(`INSERT INTO t VALUES (3, 'old shape')`);
+  await until(() => dump(manager).some(line => line.includes('old shape')), 'the replica has the row');
+  await db.query(`ALTER TABLE t ADD COLUMN n int DEFAULT 7; INSERT INTO t VALUES (4, 'new shape', 8)`);
+  const {rows} = await db.query('SELECT pg_current_wal_lsn() AS lsn');
+  await until(
+    async () =>
+      (
+        await db.query(
+          `SELECT active_pid FROM pg_replication_slots JOIN pg_stat_replication ON pid = active_pid
+           WHERE database = current_database() AND sent_lsn >= $1`,
+          [rows[0].lsn],
+        )
+      ).rowCount === 1,
+    'the schema change was sent',
+  );
+  await endWaiting(db);
+  await until(() => manager.output().includes('Trying again'), 'the stream has ended');
+  await lock.query('ROLLBACK');
+  lock.release();
+  await db.query(`INSERT INTO t VALUES (5, 'afterwards', 9)`);
+  await until(() => dump(manager).some(line => line.includes('afterwards')), 'the replica goes on');
+  await becomesEqual(follower, manager);
+  expect(manager.output()).not.toContain('the change log lacks a schema change');
+  expect(follower.output()).not.toContain('The replica is rebuilt');
 });
 
 /** The log cannot be written until the returned function is called: a schema change has reached the replica alone. */
@@ -69,13 +105,24 @@ const aheadOfLog = async (
 ): Promise<() => Promise<void>> => {
   const lock = await db.pool.connect();
   await lock.query(`BEGIN; LOCK TABLE "${db.appID}_0/cdc"."changeLog" IN SHARE MODE`);
-  await db.query(`INSERT INTO t VALUES (3, 'old shape')`);
-  await db.query(`ALTER TABLE t RENAME COLUMN v TO w; ALTER TABLE t ADD COLUMN n int DEFAULT 7`);
+  // One transaction: a second one with a change of shape would wait for the log.
+  await db.query(
+    `INSERT INTO t VALUES (3, 'old shape'); ALTER TABLE t RENAME COLUMN v TO w; ALTER TABLE t ADD COLUMN n int DEFAULT 7`,
+  );
   await db.query(`INSERT INTO t VALUES (4, 'new shape', 8)`);
   await until(() => dump(manager).some(line => line.includes('new shape')), 'the replica has all');
   expect(dump(follower).join()).not.toContain('old shape');
+  const waiting = `SELECT FROM pg_stat_activity WHERE ${WAITS_FOR_LOG}`;
+  await until(async () => (await db.query(waiting)).rowCount === 1, 'the log waits');
   return async () => {
+    await endWaiting(db);
     await lock.query('ROLLBACK');
     lock.release();
   };
 };
+
+/** What waits for the log to be unlocked fails, or else PostgreSQL would go on with it although nobody waits any more. */
+const endWaiting = (db: TestDatabase): Promise<unknown> =>
+  db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${WAITS_FOR_LOG}`);
+
+const WAITS_FOR_LOG = `datname = current_database() AND application_name = 'zerostream-change-log' AND wait_event_type = 'Lock'`;
