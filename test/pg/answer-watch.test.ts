@@ -121,10 +121,10 @@ test('behind a pooler, whose numbers are not those of PostgreSQL, nothing is giv
   const pid = await pidOf(client);
   Object.assign(client, {processID: -2});
   watch.add(client);
-  const answer = client.query('SELECT pg_sleep(3600)');
+  const end = expect(client.query('SELECT pg_sleep(3600)')).rejects.toThrow('canceling statement');
   await until(() => looks >= LOOKS, 'several looks were taken');
   await db.query('SELECT pg_cancel_backend($1)', [pid]);
-  await expect(answer).rejects.toThrow('canceling statement');
+  await end;
   await client.end();
 });
 
