@@ -252,8 +252,11 @@ const createInspector = (
     version: config.serverVersion ?? VERSION,
     log,
     // Without rules it is analysed as it stands, not as one that returns no rows (views.md §8.1).
-    resolve: async (query, connection) =>
-      'ast' in query && permissions.current() === NO_PERMISSIONS ? query.ast : resolve(query, connection),
+    resolve: async (query, connection) => {
+      const isClients = 'ast' in query;
+      if (isClients && permissions.current() === NO_PERMISSIONS) return {ast: query.ast, ruled: false};
+      return {ast: await resolve(query, connection), ruled: isClients};
+    },
     analyze: (ast, options, clientSchema) =>
       analyzeAside({
         ast,

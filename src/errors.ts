@@ -190,7 +190,7 @@ export class ChangeStreamerPortTaken extends DaemonError {
   readonly recovery = 'stop' satisfies Recovery;
 }
 
-/** Q001 — A query cannot be answered: an unknown table or column, an operand of the wrong type, or an unsafe integer. */
+/** Q001 — A query cannot be answered: an unknown table or column, an operand of the wrong type, EXISTS nested too deeply, or a row that would be in it and cannot be sent: an unsafe integer, or JSON of more than 1,000 levels. The message names what it is. */
 export class QueryError extends DaemonError {
   readonly code = 'Q001';
   readonly recovery = 'reject' satisfies Recovery;

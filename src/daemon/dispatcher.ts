@@ -15,6 +15,8 @@ import {removeSocket} from './version-channel.ts';
 const STOP_GRACE_MS = 10_000;
 /** Within that, clients leave no faster than another server can take them up. */
 const HAND_OVER_MS = 6000;
+/** What a connection was for, in a message about it. */
+const PURPOSE = / \((?:view records|[a-z-]+)\)(?=: )/;
 
 /** What the dispatcher asks of a child process. */
 export type DispatchedChild = Pick<Child, 'name' | 'pid' | 'exited' | 'send' | 'inspect' | 'stop'>;
@@ -39,6 +41,8 @@ export class Dispatcher {
   /** Where workers hear of versions; null: through here. */
   #versionsAt: string | null = null;
   #stopping = false;
+  /** Faults that were told, and the processes that had them. */
+  readonly #reported = new Set<string>();
   /** Workers of an earlier replica are ending. */
   #restarting = false;
   #fail: (code: number) => void = () => {};
@@ -162,14 +166,19 @@ export class Dispatcher {
     if (!this.#stopping) this.#startWorkers();
   }
 
+  /** Several processes may meet the same fault, each on a connection of its own: it is told once. */
   #report(name: string, {code, message}: {code: string | null; message: string}): void {
-    if (!this.#stopping) this.#log.error({process: name, ...(code ? {code} : {})}, message);
+    const fault = `${code} ${message.replace(PURPOSE, '')}`;
+    const known = this.#reported.has(fault);
+    this.#reported.add(fault).add(name);
+    if (!this.#stopping && !known) this.#log.error({process: name, ...(code ? {code} : {})}, message);
   }
 
   #watch(child: DispatchedChild): DispatchedChild {
     void child.exited.then(code => {
       if (this.#stopping || (child !== this.#replicator && !this.#workers.includes(child))) return;
-      this.#log.error({process: child.name, exitCode: code}, 'a process ended; the server stops');
+      const level = this.#reported.has(child.name) ? 'info' : 'error';
+      this.#log[level]({process: child.name, exitCode: code}, 'a process ended; the server stops');
       this.#fail(code || 1);
     });
     return child;

@@ -378,7 +378,17 @@ const sharingText = remembered((ast: AST) => {
 const stored = (value: unknown): SqliteValue =>
   typeof value === 'boolean' ? Number(value) : (value as SqliteValue);
 
-const asQueryError = (error: unknown): Error =>
-  error instanceof DaemonError
-    ? error
-    : new QueryError(`The query failed: ${(error as Error).message}`, {cause: error});
+const asQueryError = (error: unknown): Error => {
+  if (error instanceof DaemonError) return error;
+  const {message} = error as Error;
+  return new QueryError(
+    message.includes('Expression tree is too large') ? TOO_DEEP : `The query failed: ${message}`,
+    {
+      cause: error,
+    },
+  );
+};
+
+/** Each EXISTS is some 40 of the levels that SQLite takes; how many exactly depends on the conditions beside it. */
+const TOO_DEEP =
+  'The query nests EXISTS (or conditions) too deeply: SQLite takes expressions of 1,000 levels, which are about 20 EXISTS within each other.';

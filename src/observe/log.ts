@@ -11,15 +11,31 @@ export const createLog = (
   context: Readonly<Record<string, unknown>> = {},
 ): Log => {
   const base = {pid: process.pid, ...context};
+  const serializers = {err: plainError};
   if (options.format === 'json')
     return pino({
       level: options.level,
       base,
+      serializers,
       messageKey: 'message',
       formatters: {level: label => ({level: label.toUpperCase()})},
       timestamp: pino.stdTimeFunctions.isoTime,
     });
-  return pino({level: options.level, base}, {write: line => process.stdout.write(textLine(line))});
+  return pino(
+    {level: options.level, base, serializers},
+    {write: line => process.stdout.write(textLine(line))},
+  );
+};
+
+/**
+ * pino's own form, in which message and stack have those of all causes, without what else an error carries: nested objects are
+ * a burden to who collects logs, and PostgreSQL's `detail` and `where` hold row values.
+ */
+const plainError = (error: unknown): unknown => {
+  if (!(error instanceof Error)) return error;
+  const {type, message, stack} = pino.stdSerializers.err(error);
+  const {code} = error as {code?: unknown};
+  return {type, ...(typeof code === 'string' ? {code} : {}), message, stack};
 };
 
 /** A logger that says nothing, for tests. */

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import {astSchema, json} from './ast-schema.ts';
 import {protocolError} from './error-body.ts';
+import {idFault} from './identifier.ts';
 import {type Interned, knownAsts, knownSchemas} from './interned.ts';
 import {parseJson} from './parse-json.ts';
 import type {InitConnection, Up} from './up.ts';
@@ -8,12 +9,16 @@ import type {InitConnection, Up} from './up.ts';
 const text = z.string();
 /** PostgreSQL has no text with NUL. */
 const name = text.refine(value => !value.includes('\0'), 'expected a name without NUL');
+const id = text.superRefine((value, context) => {
+  const fault = idFault(value);
+  if (fault) context.addIssue({code: 'custom', message: `not a name that can be kept: ${fault}`});
+});
 const record = z.record(text, text);
 const deleteClients = z.object({
   clientIDs: z.array(text).optional(),
   clientGroupIDs: z.array(text).optional(),
 });
-const mutationID = z.object({id: z.number().int().nonnegative(), clientID: name});
+const mutationID = z.object({id: z.number().int().nonnegative(), clientID: id});
 
 /** Checked once for all clients that send the same. */
 const interned = <T extends object>(known: Interned<T>, schema: z.ZodType<T>) =>
@@ -38,7 +43,7 @@ const interned = <T extends object>(known: Interned<T>, schema: z.ZodType<T>) =>
 const queryOp = z.discriminatedUnion('op', [
   z.object({
     op: z.literal('put'),
-    hash: name,
+    hash: id,
     ttl: z.number().optional(),
     ast: interned(knownAsts, astSchema).optional(),
     name: text.optional(),
@@ -77,7 +82,7 @@ const crudOp = z.object({
   value: z.record(name, json),
 });
 
-const mutationHead = {id: z.number().int().nonnegative(), clientID: name, name: text, timestamp: z.number()};
+const mutationHead = {id: z.number().int().nonnegative(), clientID: id, name: text, timestamp: z.number()};
 const mutation = z.discriminatedUnion('type', [
   z.object({type: z.literal('crud'), ...mutationHead, args: z.tuple([z.object({ops: z.array(crudOp)})])}),
   z.object({type: z.literal('custom'), ...mutationHead, args: z.array(json)}),

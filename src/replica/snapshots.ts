@@ -127,6 +127,11 @@ class Connection implements Snapshot {
     this.db.function('zs_unsafe', {deterministic: true}, (column: unknown) => {
       throw new RangeError(`a value of ${String(column)} is beyond ±(2^53 − 1)`);
     });
+    this.db.function('zs_deep', {deterministic: true}, (column: unknown) => {
+      throw new RangeError(
+        `a value of ${String(column)} is JSON of more than 1,000 levels, which SQLite does not read`,
+      );
+    });
     this.#begin = this.db.prepare('BEGIN');
     this.#end = this.db.prepare('COMMIT');
     this.#statements = new StatementCache(this.db);

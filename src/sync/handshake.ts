@@ -1,4 +1,5 @@
 import {protocolError} from '../protocol/error-body.ts';
+import {idFault} from '../protocol/identifier.ts';
 import {parseJson} from '../protocol/parse-json.ts';
 import {parseInitConnection} from '../protocol/parse-up.ts';
 import type {InitConnection} from '../protocol/up.ts';
@@ -19,6 +20,9 @@ export interface Handshake {
   readonly authToken: string | null;
   readonly initConnection: InitConnection | null;
 }
+
+/** Go into indexes of the view records. */
+const KEPT = new Set(['clientGroupID', 'clientID', 'profileID']);
 
 /** The request is no proper handshake; the text is the close reason. */
 export class HandshakeError extends Error {}
@@ -46,9 +50,10 @@ export const parseHandshake = (request: HandedRequest): Handshake => {
   checkVersion(Number(version));
   const param = (name: string) => {
     const value = url.searchParams.get(name) || null;
-    // PostgreSQL has no text with NUL. A cookie has an error of its own.
-    if (value?.includes('\0') && name !== 'baseCookie')
-      throw new HandshakeError(`invalid querystring parameter ${name}, it holds NUL`);
+    // A cookie has an error of its own.
+    const fault =
+      value && name !== 'baseCookie' ? idFault(value, KEPT.has(name) ? undefined : Infinity) : null;
+    if (fault) throw new HandshakeError(`invalid querystring parameter ${name}, ${fault}`);
     return value;
   };
   const required = (name: string) => {

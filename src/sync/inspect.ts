@@ -5,6 +5,7 @@ import type {Log} from '../observe/log.ts';
 import {TimeDigest} from '../observe/time-digest.ts';
 import type {ClientSchema, InspectUp} from '../protocol/up.ts';
 import type {AST} from '../zql/ast.ts';
+import {zqlText} from '../zql/zql-text.ts';
 import type {AnalyzeOptions, AnalyzeResult} from './analyze-result.ts';
 import {type InspectedGroup, type InspectedQuery, inspectMetrics, inspectQueries} from './inspect-queries.ts';
 import type {NamedQuery} from './transform-queries.ts';
@@ -17,13 +18,22 @@ export interface InspectDeps {
   readonly version: string;
   readonly log: Log;
   /** The query as it is run: permissions and parameters bound for an AST, the app asked for a name. @throws ProtocolError */
-  readonly resolve: (query: {readonly ast: AST} | NamedQuery, connection: ClientConnection) => Promise<AST>;
+  readonly resolve: (
+    query: {readonly ast: AST} | NamedQuery,
+    connection: ClientConnection,
+  ) => Promise<ResolvedQuery>;
   /** Answers it once and tells how. @throws QueryError */
   readonly analyze: (
     ast: AST,
     options: AnalyzeOptions,
     schema: ClientSchema | null,
   ) => Promise<AnalyzeResult>;
+}
+
+export interface ResolvedQuery {
+  readonly ast: AST;
+  /** Whether deployed rules were added to it. */
+  readonly ruled: boolean;
 }
 
 /** A client group, as far as its inspector sees it; null before its view record was loaded. */
@@ -79,8 +89,10 @@ export class InspectHandler {
         return inspectMetrics(inspected);
       }
       case 'analyze-query': {
-        const ast = await this.#deps.resolve(queryOf(body), connection);
-        return this.#deps.analyze(ast, body.options ?? {}, group.inspected()?.cvr.clientSchema ?? null);
+        const {ast, ruled} = await this.#deps.resolve(queryOf(body), connection);
+        const schema = group.inspected()?.cvr.clientSchema ?? null;
+        const result = await this.#deps.analyze(ast, body.options ?? {}, schema);
+        return ruled ? {...result, afterPermissions: zqlText(ast)} : result;
       }
     }
   }

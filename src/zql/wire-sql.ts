@@ -6,7 +6,7 @@ import {columnOf} from './plan.ts';
 /** A numeric is stored as its nearest double, so only int8 can hold what JavaScript cannot. */
 const MAYBE_UNSAFE = new Set(['int8']);
 
-/** JSON text of a row in wire form: every synced column (zql.md §4.5). Fails on an integer beyond ±(2^53 − 1). */
+/** JSON text of a row in wire form: every synced column (zql.md §4.5). Fails on an integer beyond ±(2^53 − 1), and on JSON that is nested deeper than SQLite reads it. */
 export const rowJson = (table: TableSpec, alias: string): string => {
   let text = alias === 't' ? rowTexts.get(table) : undefined;
   if (text === undefined) {
@@ -42,7 +42,7 @@ const wireValue = (table: TableSpec, column: ColumnSpec, alias: string): string 
     case 'boolean':
       return `json(CASE ${sql} WHEN 0 THEN 'false' WHEN 1 THEN 'true' END)`;
     case 'json':
-      return `json(${sql})`;
+      return `json(CASE WHEN ${sql} IS NULL OR json_valid(${sql}) THEN ${sql} ELSE zs_deep(${literal(`${table.name}.${column.name}`)}) END)`;
     case 'number':
       if (!MAYBE_UNSAFE.has(column.upstreamType)) return sql;
       return `CASE WHEN ${sql} IS NULL OR ${sql} BETWEEN -9007199254740991 AND 9007199254740991 OR typeof(${sql}) = 'real'

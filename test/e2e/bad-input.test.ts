@@ -84,6 +84,10 @@ test.each([
     'conditions nested without end',
     `["changeDesiredQueries",{"desiredQueriesPatch":[{"op":"put","hash":"d","ast":{"table":"issue","where":${'{"type":"and","conditions":['.repeat(3000)}${']}'.repeat(3000)}}}]}]`,
   ],
+  [
+    'a query hash that no index of PostgreSQL takes',
+    ['changeDesiredQueries', {desiredQueriesPatch: [put(randomBytes(2000).toString('hex'), 'issue')]}],
+  ],
   ['a query hash with NUL', ['changeDesiredQueries', {desiredQueriesPatch: [put('a\0b', 'issue')]}]],
   ['arguments nested too deeply', ['changeDesiredQueries', {desiredQueriesPatch: [named(nested(501))]}]],
   [
@@ -111,6 +115,10 @@ test.each([
   ],
   ['a column named with NUL', (client: RawClient) => client.crud(1, [insert({id: 'x', 'a\0b': 1})])],
   ['a client named with NUL', (client: RawClient) => client.crud(1, [insert({id: 'x'})], 'c\0d')],
+  [
+    'a client of an endless name',
+    (client: RawClient) => client.crud(1, [insert({id: 'x'})], randomBytes(2000).toString('hex')),
+  ],
 ])('a mutation with %s gets InvalidMessage', async (_, mutate) => {
   using client = offender();
   await client.next('pokeEnd');
@@ -197,6 +205,19 @@ test('a text that was cut within an emoji is searched for as UTF-8 has it', asyn
   expect(client.received.filter(([type]) => type === 'transformError')).toEqual([]);
 });
 
+test('names may be as long as is said, all of them together', async () => {
+  const name = () => randomBytes(350).toString('hex');
+  const hash = name();
+  const init = {clientSchema: issues, desiredQueriesPatch: [put(hash, 'issue')]};
+  using client = rawClient({server: daemon.url, clientGroupID: name(), clientID: name(), init});
+  await client.next('pokePart', (part: {gotQueriesPatch?: {hash: string}[]}) =>
+    Boolean(part.gotQueriesPatch?.some(got => got.hash === hash)),
+  );
+  client.crud(1, [insert({id: name()})]);
+  await client.confirmed(1);
+  expect(client.errors).toEqual([]);
+});
+
 test('a message over the size limit closes its socket with 1009', async () => {
   using client = offender();
   await client.next('pokeEnd');
@@ -247,6 +268,13 @@ test('a connect without its parameters, or with an unreadable header, is closed 
   for (const name of ['clientGroupID', 'clientID', 'userID', 'wsid', 'profileID']) {
     const {code, reason} = await closing(`${without(name)}&${name}=a%00b`, header);
     expect({code, reason}).toEqual({code: 1002, reason: expect.stringContaining(name) as string});
+  }
+  for (const name of ['clientGroupID', 'clientID', 'profileID']) {
+    const {code, reason} = await closing(`${without(name)}&${name}=${'ä'.repeat(351)}`, header);
+    expect({code, reason}).toEqual({
+      code: 1002,
+      reason: expect.stringMatching(`${name}, it is longer than 700 bytes`) as string,
+    });
   }
   expect(await closing(good, 'bm90LWpzb24')).toMatchObject({code: 1002});
   expect(await closing(good, encodeURIComponent(Buffer.from('"text"').toString('base64')))).toMatchObject({

@@ -58,6 +58,8 @@ test('the stock inspector shows queries, their times, and the version, after the
   expect(analysis).toMatchObject({syncedRowCount: 5, readRowCount: expect.any(Number) as number});
   expect(analysis.syncedRows?.['label']).toHaveLength(5);
   expect(analysis.elapsed).toBeGreaterThan(0);
+  // Rules that let everybody through leave nothing behind.
+  expect(analysis.afterPermissions).toBe("label.where('name', 'LIKE', 'name 1%').limit(5)");
   const [sql] = Object.keys(analysis.readRowCountsByQuery!['label']!);
   expect(analysis.sqlitePlans![sql!]!.length).toBeGreaterThan(0);
   expect(analysis.dbScansByQuery!['label']![sql!]).toBeGreaterThanOrEqual(5);
@@ -99,18 +101,22 @@ test('where no permissions are deployed a query is analysed as it stands, and sh
   const analysis = async () => {
     const id = `q${asked++}`;
     client.send(['inspect', {op: 'analyze-query', id, ast: {table: 'label'}}]);
-    const {value} = await client.next<{id: string; value: {syncedRowCount: number}}>(
-      'inspect',
-      body => body.id === id,
-    );
-    return value.syncedRowCount;
+    const {value} = await client.next<{
+      id: string;
+      value: {syncedRowCount: number; afterPermissions?: string};
+    }>('inspect', body => body.id === id);
+    return value;
   };
   const deploy = (rules: object | null) =>
     db.query(`UPDATE "${db.appID}".permissions SET permissions = $1`, [rules && JSON.stringify(rules)]);
   await deploy({tables: {label: {row: {select: []}}}});
-  await until(async () => (await analysis()) === 0, 'nobody may see labels');
+  await until(async () => (await analysis()).syncedRowCount === 0, 'nobody may see labels');
+  expect((await analysis()).afterPermissions).toBe(
+    'label.where(({and, or, not, cmp, cmpLit, exists}) => or())',
+  );
   await deploy(null);
-  await until(async () => (await analysis()) === 30, 'there are no rules');
+  await until(async () => (await analysis()).syncedRowCount === 30, 'there are no rules');
+  expect(await analysis()).not.toHaveProperty('afterPermissions');
   await using stock = stockClient({schema, server: daemon.url, storageKey: `${db.name}none`, userID: 'u'});
   const view = stock.zero.materialize(zql.label.limit(10));
   let complete = false;
