@@ -1,3 +1,4 @@
+import {execSync} from 'node:child_process';
 import {copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import pg from 'pg';
@@ -8,6 +9,7 @@ import {temporaryFolder} from '../helpers/dev-mode.ts';
 import {compile, makeClone, makeConsumer} from '../helpers/newcomer.ts';
 import {createDatabase} from '../helpers/postgres.ts';
 import {freePort} from '../helpers/postgres-server.ts';
+import {readmeBlocks} from '../helpers/readme.ts';
 import {type Job, startJob} from '../helpers/shell.ts';
 import {stockClient} from '../helpers/stock-client.ts';
 import {until} from '../helpers/until.ts';
@@ -88,6 +90,14 @@ test('every command of the pages is run below, or left out with a reason', () =>
   const known = new Set([...covered, ...Object.keys(NOT_RUN)]);
   expect([...written].filter(text => !known.has(text))).toEqual([]);
   expect([...known].filter(text => !written.has(text))).toEqual([]);
+});
+
+test('what the image leaves out of node_modules is none of what the server needs', () => {
+  const [dockerfile = ''] = readmeBlocks('Deploy', 'dockerfile');
+  const [prune = ''] = /npm prune[^&]*/.exec(dockerfile) ?? [];
+  const removed = execSync(`${prune} --dry-run`, {encoding: 'utf8'});
+  expect(removed).toMatch(/^remove vitest /m);
+  expect(removed).not.toMatch(/^remove (better-sqlite3|better-sqlite3-13|pg|ws|rxjs) /m);
 });
 
 /** In a clone, in the order of the page. The port moves only where the machine's 4848 is in use. */
