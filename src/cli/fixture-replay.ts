@@ -32,6 +32,8 @@ Examples
   fixture-replay record --server http://localhost:4848 --redact --seconds 60 --out fixtures/wal/my-case
   fixture-replay record --upstream postgres://user:password@host/db --publication my_tables --out fixtures/wal/my-case
 
+fixture-replay run --help lists the options of a replay, fixture-replay record --help those of a recording.
+
 It ends with 0 when all is as expected, 1 when a fixture differs, 2 when it cannot be read or recorded.`;
 
 /**
