@@ -33,9 +33,8 @@ interface Folded {
   readonly deletedClients: readonly string[];
 }
 
-/** Bytes from which on a poke does not wait for the commit: for less, another system call is not worth while. */
+/** Characters from which on a poke does not wait for the commit: for less, another system call is not worth while. */
 const LARGE_POKE = 32 * 1024;
-const isLarge = ({frames}: Poke): boolean => frames.reduce((sum, {length}) => sum + length, 0) >= LARGE_POKE;
 
 const NO_CATCH_UPS: CatchUps = new Map();
 
@@ -254,15 +253,19 @@ export class ClientGroup {
     const folded = this.#folded;
     if (this.ended || !folded?.update) return;
     // The statement leaves first.
-    if (folded.pokes.some(isLarge)) setImmediate(() => this.#sendEarly(folded));
+    if (folded.pokes.length) setImmediate(() => this.#sendEarly(folded));
     return this.#deps.store.commit(folded.update);
   }
 
   #sendEarly(folded: Folded): void {
     if (this.ended || this.#folded !== folded) return;
     for (const poke of folded.pokes) {
-      if (!isLarge(poke)) continue;
-      poke.client.connection.sendFrames(poke.frames.slice(0, -1));
+      const {client, frames} = poke;
+      if (frames.chars < LARGE_POKE) {
+        frames.all();
+        continue;
+      }
+      for (const some of frames.beginning()) client.connection.sendFrames(some);
       poke.begun = true;
     }
   }
@@ -275,7 +278,7 @@ export class ClientGroup {
     const {pokes, version, deletedClients} = folded;
     for (const {client, frames, begun} of pokes) {
       if (client.connection.closed) continue;
-      client.connection.sendFrames(begun ? frames.slice(-1) : frames);
+      client.connection.sendFrames(begun ? [frames.end] : frames.all());
       client.version = version;
       client.poked = true;
     }

@@ -3,7 +3,7 @@ import type {Cvr} from '../cvr/types.ts';
 import {type CvrVersion, compareVersions, EMPTY, formatVersion, isEmpty} from '../cvr/version.ts';
 import type {Client} from './group-clients.ts';
 import type {GroupRows} from './group-rows.ts';
-import {PokeBody, pokeFrames} from './poke.ts';
+import {PokeBody, PokeFrames} from './poke.ts';
 import type {RowSet} from './row-set.ts';
 
 /** Catch-ups that were read, by the version they start from. */
@@ -11,8 +11,7 @@ export type CatchUps = ReadonlyMap<string, CatchUp>;
 
 export interface Poke {
   readonly client: Client;
-  /** The last one ends the poke. */
-  readonly frames: readonly Buffer[];
+  readonly frames: PokeFrames;
   /** All but the last frame are sent. */
   begun: boolean;
 }
@@ -39,7 +38,7 @@ export const pokesOf = (
   context: PokeContext,
 ): {pokes: readonly Poke[]; incomplete: boolean} => {
   const {version} = context.cvr;
-  const frames = new Map<string, Poke['frames'] | null>();
+  const frames = new Map<string, PokeFrames | null>();
   const pokes: Poke[] = [];
   let incomplete = false;
   for (const client of clients) {
@@ -53,13 +52,15 @@ export const pokesOf = (
   return {pokes, incomplete};
 };
 
-const framesFrom = (from: CvrVersion | null, context: PokeContext): Poke['frames'] | null => {
+const framesFrom = (from: CvrVersion | null, context: PokeContext): PokeFrames | null => {
   const {shard, cvr, rows, catchUps, old, body, rowsAlone} = context;
   const cookie = formatVersion(cvr.version);
   const base = from && formatVersion(from);
-  if (from === null && !isEmpty(old)) return pokeFrames(base, cookie, wholeView(context).parts());
+  if (from === null && !isEmpty(old)) return new PokeFrames(base, cookie, wholeView(context).parts());
   if (compareVersions(from ?? EMPTY, old) === 0)
-    return rowsAlone ? rowsAlone.frames(shard, base, cookie) : pokeFrames(base, cookie, body?.parts() ?? []);
+    return rowsAlone
+      ? rowsAlone.frames(shard, base, cookie)
+      : new PokeFrames(base, cookie, body?.parts() ?? []);
   const catchUp = base === null ? undefined : catchUps.get(base);
   if (!catchUp) return null;
   const merged = new PokeBody(shard);
@@ -72,7 +73,7 @@ const framesFrom = (from: CvrVersion | null, context: PokeContext): Poke['frames
     else merged.delete(id);
   }
   if (body) merged.append(body);
-  return pokeFrames(base, cookie, merged.parts());
+  return new PokeFrames(base, cookie, merged.parts());
 };
 
 /** Everything, for a client that holds nothing. */

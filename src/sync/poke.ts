@@ -6,10 +6,30 @@ import type {JsonValue} from '../zql/ast.ts';
 /** Characters of row operations per `pokePart`. */
 const PART_CHARS = 1 << 20;
 
-/** One `pokePart` without its poke id: texts around row operations that are encoded already. */
+/** Row operations, joined by commas: encoded when they are sent first, once for all who are sent them. */
+class EncodedRows {
+  readonly chars: number;
+  #texts: readonly string[];
+  #bytes: Buffer | null = null;
+
+  constructor(texts: readonly string[], chars: number) {
+    this.#texts = texts;
+    this.chars = chars;
+  }
+
+  get bytes(): Buffer {
+    if (!this.#bytes) {
+      this.#bytes = Buffer.from(this.#texts.join());
+      this.#texts = [];
+    }
+    return this.#bytes;
+  }
+}
+
+/** One `pokePart` without its poke id: texts around row operations. */
 export interface PokePart {
   readonly head: string;
-  readonly rows: Buffer | null;
+  readonly rows: EncodedRows | null;
   readonly tail: string;
 }
 
@@ -22,8 +42,8 @@ export class PokeBody {
   readonly mutations: MutationOp[] = [];
   readonly #clientsTable: string;
   readonly #mutationsTable: string;
-  /** Row operations joined by commas, each about a part's worth; shared by all bodies that say the same rows. */
-  readonly #chunks: Buffer[] = [];
+  /** Each about a part's worth; shared by all bodies that say the same rows. */
+  readonly #chunks: EncodedRows[] = [];
   #rows: string[] = [];
   #rowChars = 0;
 
@@ -96,7 +116,7 @@ export class PokeBody {
 
   #seal(): void {
     if (this.#rows.length === 0) return;
-    this.#chunks.push(Buffer.from(this.#rows.join()));
+    this.#chunks.push(new EncodedRows(this.#rows, this.#rowChars));
     this.#rows = [];
     this.#rowChars = 0;
   }
@@ -110,19 +130,45 @@ const putOf = (table: string): string => {
   return text;
 };
 
-/** All frames of one poke, in order; the last one ends it (protocol.md §3.3–3.5). */
-export const pokeFrames = (
-  baseCookie: string | null,
-  cookie: string,
-  parts: readonly PokePart[],
-): Buffer[] => {
-  const id = JSON.stringify(cookie);
-  return [
-    Buffer.from(`["pokeStart",{"pokeID":${id},"baseCookie":${JSON.stringify(baseCookie)}}]`),
-    ...parts.map(({head, rows, tail}) => {
-      const begin = Buffer.from(`["pokePart",{"pokeID":${id}${head}`);
-      return rows ? Buffer.concat([begin, rows, Buffer.from(tail)]) : begin;
-    }),
-    Buffer.from(`["pokeEnd",{"pokeID":${id},"cookie":${id}}]`),
-  ];
-};
+/** The frames of one poke, in order; the last one ends it (protocol.md §3.3–3.5). Made when they are asked for, and once. */
+export class PokeFrames {
+  /** Of its row operations. */
+  readonly chars: number;
+  readonly #makers: readonly (() => Buffer)[];
+  readonly #made: Buffer[] = [];
+
+  constructor(baseCookie: string | null, cookie: string, parts: readonly PokePart[]) {
+    const id = JSON.stringify(cookie);
+    this.chars = parts.reduce((sum, {rows}) => sum + (rows?.chars ?? 0), 0);
+    this.#makers = [
+      () => Buffer.from(`["pokeStart",{"pokeID":${id},"baseCookie":${JSON.stringify(baseCookie)}}]`),
+      ...parts.map(({head, rows, tail}) => () => {
+        const begin = Buffer.from(`["pokePart",{"pokeID":${id}${head}`);
+        return rows ? Buffer.concat([begin, rows.bytes, Buffer.from(tail)]) : begin;
+      }),
+      () => Buffer.from(`["pokeEnd",{"pokeID":${id},"cookie":${id}}]`),
+    ];
+  }
+
+  /** The same array at each call. */
+  all(): readonly Buffer[] {
+    this.#make(this.#makers.length);
+    return this.#made;
+  }
+
+  /** All but the last, piece by piece: a client takes in the first while the next one is made. */
+  *beginning(): Generator<readonly Buffer[]> {
+    for (let from = 0, to = 2; to < this.#makers.length; from = to++) {
+      this.#make(to);
+      yield this.#made.slice(from, to);
+    }
+  }
+
+  get end(): Buffer {
+    return this.all().at(-1)!;
+  }
+
+  #make(count: number): void {
+    for (let i = this.#made.length; i < count; i++) this.#made.push(this.#makers[i]!());
+  }
+}

@@ -1,7 +1,7 @@
 import type {RowColumns} from '../cvr/types.ts';
 import type {PresentRow} from '../ivm/registry.ts';
 import {keyTextOfRowId, type RowId, tableOfRowId} from '../ivm/row-id.ts';
-import {PokeBody, pokeFrames} from './poke.ts';
+import {PokeBody, PokeFrames} from './poke.ts';
 
 /** Net row changes, by what clients must be told of them. */
 export interface RowChanges {
@@ -21,7 +21,7 @@ export class RowSet {
   readonly moves: boolean;
   readonly #changes: RowChanges;
   #body: PokeBody | null = null;
-  readonly #frames = new Map<string, readonly Buffer[]>();
+  readonly #frames = new Map<string, PokeFrames>();
 
   /** @param referencesOf JSON text `{"<query>":1,…}` of a row that is present. */
   constructor(changes: RowChanges, referencesOf: (id: RowId) => string) {
@@ -40,11 +40,11 @@ export class RowSet {
   }
 
   /** The frames of a poke that says nothing else. */
-  frames(shard: string, base: string | null, cookie: string): readonly Buffer[] {
+  frames(shard: string, base: string | null, cookie: string): PokeFrames {
     const key = `${base}\0${cookie}`;
     let frames = this.#frames.get(key);
     if (!frames) {
-      frames = pokeFrames(base, cookie, this.body(shard).parts());
+      frames = new PokeFrames(base, cookie, this.body(shard).parts());
       this.#frames.set(key, frames);
     }
     return frames;

@@ -85,7 +85,7 @@ beforeEach(() => {
 const fold = (of = group) => {
   const set = of.fold();
   const parts = set?.body('zero_0').parts() ?? [];
-  const body = parts.map(({rows}) => rows?.toString() ?? '').join();
+  const body = parts.map(({rows}) => rows?.bytes.toString() ?? '').join();
   const puts = [...body.matchAll(/"value":\{"id":"(\w)","n":(\d)/g)].map(([, id, n]) => `${id}${n}`);
   const dels = [...body.matchAll(/"id":\{"id":"(\w)"/g)].map(([, id]) => id);
   const silent = (set?.columns.keys ?? [])
