@@ -5,7 +5,7 @@ import {join} from 'node:path';
 import {stripVTControlCharacters} from 'node:util';
 import type {Browser, Page} from 'playwright-core';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
-import {hasBrowser, launchBrowser} from '../helpers/browser.ts';
+import {hasBrowser, isTooWide, launchBrowser} from '../helpers/browser.ts';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {type StockClient, stockClient} from '../helpers/stock-client.ts';
@@ -259,6 +259,18 @@ describe.skipIf(!hasBrowser)('the page', () => {
     await page.locator('.plan').first().waitFor();
     await page.getByRole('button', {name: /light and dark/}).click();
     expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark');
+    for (const [width, columns] of [
+      [1400, 6],
+      [1000, 3],
+      [400, 2],
+    ] as const) {
+      await page.setViewportSize({width, height: 900});
+      const tops = (await page.evaluate(
+        '[...document.querySelectorAll(".vital")].map(card => card.offsetTop)',
+      )) as number[];
+      expect(tops.filter(top => top === tops[0])).toHaveLength(columns);
+      expect(await isTooWide(page)).toBe(false);
+    }
     expect(errors).toEqual([]);
   });
 
