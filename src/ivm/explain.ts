@@ -1,5 +1,5 @@
 import type {GraphInspection} from '../observe/inspection.ts';
-import {counted, countText} from '../observe/units.ts';
+import {exactly} from '../observe/units.ts';
 import {readTableSpecs} from '../replica/read-schema.ts';
 import {type Snapshot, Timeline} from '../replica/snapshots.ts';
 import type {TableSpec} from '../replica/table-spec.ts';
@@ -97,9 +97,9 @@ export const analyzeReplica = (ast: AST, file: string, options?: AnalysisOptions
 /** An analysis as lines of text, for a terminal. */
 export const analysisText = (analysis: QueryAnalysis): string => {
   const lines = [
-    `${counted(analysis.syncedRows, 'row')} synced (${Object.entries(analysis.syncedRowsByTable)
+    `${exactly(analysis.syncedRows, 'row')} synced (${Object.entries(analysis.syncedRowsByTable)
       .map(([table, n]) => `${table} ${n}`)
-      .join(', ')}), ${counted(analysis.readRows, 'row')} read, ${analysis.elapsedMs.toFixed(1)} ms`,
+      .join(', ')}), ${exactly(analysis.readRows, 'row')} read, ${analysis.elapsedMs.toFixed(1)} ms`,
     ...analysis.ways.map(
       ({way, cost}, i) => `${i ? 'instead of' : 'way'}: ${way} (about ${Math.round(cost)} rows visited)`,
     ),
@@ -107,7 +107,7 @@ export const analysisText = (analysis: QueryAnalysis): string => {
   for (const {depth, operator, rows, keys, plan, rowsRead} of analysis.operators) {
     const pad = '  '.repeat(depth);
     lines.push(
-      `${pad}${operator}: ${counted(rows, 'row')}${keys > 1 ? ` by ${countText(keys)} keys` : ''}${rowsRead === null ? '' : `, ${rowsRead} read`}`,
+      `${pad}${operator}: ${exactly(rows, 'row')}${keys > 1 ? ` by ${keys} keys` : ''}${rowsRead === null ? '' : `, ${rowsRead} read`}`,
     );
     for (const line of plan ?? []) lines.push(`${pad}    ${line}`);
   }

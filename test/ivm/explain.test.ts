@@ -55,6 +55,7 @@ test('an analysis tells rows synced and read by operator, SQLite’s plans, and 
   ]);
   const text = analysisText(analysis);
   expect(text).toContain('source issue: 10 rows, 3000 read');
+  expect(analysisText({...analysis, readRows: 12_345})).toContain(', 12345 rows read, ');
   expect(text).toContain('missing index: CREATE INDEX ON issue (s, r);');
 });
 
