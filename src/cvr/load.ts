@@ -9,7 +9,7 @@ import type {RowJournal} from './journal.ts';
 import {cvrStatements} from './statements.ts';
 import {clampTtl} from './ttl.ts';
 import type {Cvr, Desire, QueryRecord} from './types.ts';
-import {EMPTY, parseCookie} from './version.ts';
+import {EMPTY, formatVersion, parseCookie} from './version.ts';
 
 interface InstanceRow {
   readonly clientGroupID: string;
@@ -87,6 +87,16 @@ export class CvrLoader {
       await this.#journal.replay(clientGroupID);
       if (attempt > 1) await new Promise(resolve => setTimeout(resolve, ROWS_BEHIND_WAIT_MS));
     }
+  }
+
+  /** The version that the group's record has now. */
+  async version(clientGroupID: string): Promise<string> {
+    const {rows} = await this.#pool
+      .query<{version: string}>(this.#sql.version, [clientGroupID])
+      .catch(error => {
+        throw asGroupFault(error);
+      });
+    return rows[0]?.version ?? formatVersion(EMPTY);
   }
 
   /** Versions of all rows that clients of the group hold. */

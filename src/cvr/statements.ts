@@ -177,6 +177,9 @@ export const cvrStatements = (shard: string) => {
       FROM ${cvr}.instances i LEFT JOIN ${cvr}."rowsVersion" r USING ("clientGroupID")
       WHERE i."clientGroupID" = ANY($1)`,
 
+    /** $1: group. */
+    version: `SELECT version FROM ${cvr}.instances WHERE "clientGroupID" = $1`,
+
     /** Rows that clients of a group hold. $1: group. */
     rows: `
       SELECT "table", "rowKey"::text, "rowVersion" FROM ${cvr}.rows

@@ -1,4 +1,5 @@
 import type {CatchUp} from '../cvr/catch-up.ts';
+import {rehome} from '../cvr/fault.ts';
 import type {LifeSign} from '../cvr/store.ts';
 import type {Cvr, CvrUpdate} from '../cvr/types.ts';
 import {type CvrVersion, compareVersions, formatVersion, isEmpty} from '../cvr/version.ts';
@@ -332,10 +333,12 @@ export class ClientGroup {
   }
 
   async #prepare(): Promise<void> {
-    const {registry, reached, shard} = this.#deps;
+    const {loader, registry, reached, shard} = this.#deps;
     const cvr = (this.#cvr ??= await this.#load());
     if (cvr.replicaVersion !== null && cvr.replicaVersion > registry.replicaVersion)
       throw protocolError('ClientNotFound', 'Cannot sync from older replica');
+    if (this.#clients.isAhead(cvr.version) && (await loader.version(this.id)) !== formatVersion(cvr.version))
+      throw rehome('The view record was changed elsewhere.');
     await reached(cvr.version.state);
     const nowMs = this.#lifetime.clockMs(this.#cycleMs);
     if (this.#inbox.take({cvr, changes: this.#changes, tables: registry.tables, shard, nowMs}))

@@ -1,4 +1,4 @@
-import {type CvrVersion, parseCookie} from '../cvr/version.ts';
+import {type CvrVersion, compareVersions, parseCookie} from '../cvr/version.ts';
 import type {ErroredQuery} from '../protocol/down.ts';
 import {protocolError} from '../protocol/error-body.ts';
 import type {ClientConnection} from './types.ts';
@@ -74,6 +74,16 @@ export class GroupClients {
 
   remove(connection: ClientConnection): boolean {
     return this.of(connection) !== undefined && this.#clients.delete(connection.clientID);
+  }
+
+  /**
+   * Whether one that has yet to be taken in has seen more than `version`: another server may have written the record since
+   * it was read here, or the cookie is nobody's.
+   */
+  isAhead(version: CvrVersion): boolean {
+    for (const client of this.#clients.values())
+      if (!client.ready && client.version && compareVersions(client.version, version) > 0) return true;
+    return false;
   }
 
   /** Clients that can be sent something now. */

@@ -13,7 +13,7 @@ export interface GroupDeps {
   readonly log: Log;
   readonly registry: QueryRegistry;
   readonly views: Views;
-  readonly loader: Pick<CvrLoader, 'load' | 'rows'>;
+  readonly loader: Pick<CvrLoader, 'load' | 'rows' | 'version'>;
   readonly store: CvrStore;
   readonly catchUps: CatchUpReader;
   readonly transform: TransformQueries;

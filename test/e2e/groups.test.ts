@@ -265,6 +265,28 @@ test('cookies that do not fit are refused with the error that makes the client s
   await shows(a, 3, 2);
 });
 
+test('a client that was served elsewhere comes back to a server that does not know of it yet', async () => {
+  await using a = await open(want(put('q')));
+  await got(a, 'q');
+  // As another server does, with another client of the group: here nothing has happened since.
+  const elsewhere = `${a.store.cookie!.split(':')[0]}:05`;
+  for (const table of ['instances', '"rowsVersion"'])
+    await db.query(`UPDATE "${db.appID}_0/cvr".${table} SET version = $2 WHERE "clientGroupID" = $1`, [
+      a.clientGroupID,
+      elsewhere,
+    ]);
+  const returning = () => client({clientGroupID: a.clientGroupID, baseCookie: elsewhere, ...want(put('q'))});
+  await using first = returning();
+  await first.untilClosed();
+  expect(first.error?.kind).toBe('Rehome');
+  await a.untilClosed();
+  expect(a.error?.kind).toBe('Rehome');
+  await using second = returning();
+  await second.until(() => second.pokes > 0, 'it is taken in');
+  await set(1, 7);
+  await second.until(() => values(second).includes(7), 'it is served');
+});
+
 test('client schemas are checked against the group and the replica', async () => {
   await using a = await open(want(put('q')));
   await got(a, 'q');

@@ -89,6 +89,7 @@ const paced = (deps: GroupDeps, pace: Pace): GroupDeps => ({
       return deps.loader.load(id, connectTimeMs);
     },
     rows: id => deps.loader.rows(id),
+    version: id => deps.loader.version(id),
   },
   transform: async (queries, connection) => {
     const own = await deps.transform(queries, connection);

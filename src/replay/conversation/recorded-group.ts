@@ -120,6 +120,7 @@ const noting = (group: string, {notes, stored, ...deps}: RecordedGroupDeps): Gro
       return deps.loader.load(id, connectTimeMs);
     },
     rows: id => deps.loader.rows(id),
+    version: id => deps.loader.version(id),
   },
   transform: async (queries, connection) => {
     const asked = namedQueriesOf(queries);
