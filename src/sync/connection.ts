@@ -20,6 +20,8 @@ const PING_FRAME = JSON.stringify(['ping', {}]);
 const PONG_FRAMES = [Buffer.from(JSON.stringify(['pong', {}]))];
 /** Messages waiting for the group before the socket is paused. */
 const MAX_QUEUED = 64;
+/** Bytes on their way to a client from which on it is not listened to: it could have itself told more than memory holds. */
+const MAX_UNREAD = 4 * 1024 * 1024;
 
 /** One client's socket: messages in strict order to the handler, pings answered at once. */
 export class Connection implements ClientConnection, Speaker {
@@ -46,6 +48,7 @@ export class Connection implements ClientConnection, Speaker {
   /** Texts, and what came with the handshake. */
   readonly #queue: (string | Up)[] = [];
   #busy = false;
+  #pongWaits = false;
   #closed = false;
 
   constructor(
@@ -114,12 +117,19 @@ export class Connection implements ClientConnection, Speaker {
     this.#writeTogether(frames);
   }
 
+  /** One that is still on its way answers for all. */
   pong(): void {
+    if (this.#pongWaits) return;
     this.#writeTogether(PONG_FRAMES);
+    if (this.#socket.bufferedAmount === 0) return;
+    this.#pongWaits = true;
+    void this.drained().then(() => {
+      this.#pongWaits = false;
+    });
   }
 
-  async drained(): Promise<void> {
-    while (!this.#closed && this.#socket.bufferedAmount > 0)
+  async drained(toBytes = 0): Promise<void> {
+    while (!this.#closed && this.#socket.bufferedAmount > toBytes)
       await new Promise(resolve => setTimeout(resolve, 20));
   }
 
@@ -192,6 +202,7 @@ export class Connection implements ClientConnection, Speaker {
       const parsed = typeof message === 'string' ? parseUp(message) : message;
       if (parsed[0] === 'ping') this.pong();
       else await this.#handler.message(this, parsed);
+      await this.drained(MAX_UNREAD);
     } catch (error) {
       this.fail(toProtocolError(error, this.#log, this.clientID));
     }

@@ -1,6 +1,7 @@
 import {randomBytes} from 'node:crypto';
+import type {Socket} from 'node:net';
 import {afterAll, beforeAll, expect, test} from 'vitest';
-import {type Daemon, startDaemon} from '../helpers/daemon.ts';
+import {type Daemon, inspectionOf, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {type CrudOpInput, type RawClient, rawClient} from '../helpers/raw-client.ts';
 import {until} from '../helpers/until.ts';
@@ -335,4 +336,31 @@ test('hundreds of connections that come and go in one group harm nobody', async 
   } finally {
     for (const client of clients) client[Symbol.dispose]();
   }
+}, 120_000);
+
+test('a client that sends and never reads costs what is on the way to it, and no more', async () => {
+  using client = rawClient({server: daemon.url, clientGroupID, init: {desiredQueriesPatch: []}});
+  await client.next('pokeEnd');
+  const {socket: raw} = client as unknown as {socket: {_socket: Socket}};
+  raw._socket.pause();
+  const buffered = async () => {
+    const {workers} = await inspectionOf(daemon);
+    const clients = workers.flatMap(({groups}) => groups.flatMap(group => group.clients));
+    return clients.find(({clientID}) => clientID === client.clientID)?.bufferedBytes ?? 0;
+  };
+  const question = JSON.stringify(['inspect', {op: 'version', id: 'x'.repeat(90_000)}]);
+  let most = 0;
+  for (let round = 0; round < 20; round++) {
+    for (let i = 0; i < 100; i++) client.socket.send(question);
+    for (let i = 0; i < 2000; i++) client.socket.send('["ping",{}]');
+    most = Math.max(most, await buffered());
+  }
+  // Or the server has stopped to read: then what is asked stays with who asks.
+  await until(async () => {
+    most = Math.max(most, await buffered());
+    return most > 1024 * 1024 || client.socket.bufferedAmount === 0;
+  }, 'the way to the client is full');
+  if (process.env['SHOW']) console.log('most', most, client.socket.bufferedAmount);
+  expect(most).toBeLessThan(6 * 1024 * 1024);
+  await othersAreServed();
 }, 120_000);
