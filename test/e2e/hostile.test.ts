@@ -153,10 +153,6 @@ test('queries of every confusion of types are answered or refused one by one', a
     client.send(['changeDesiredQueries', {desiredQueriesPatch: patch.map(({hash}) => ({op: 'del', hash}))}]);
   }
   expect(client.closed).toBeNull();
-  const messages = (client.received as unknown as [string, {message: string}[]][]).flatMap(([type, body]) =>
-    type === 'transformError' ? body.map(({message}) => message) : [],
-  );
-  if (process.env['SHOW']) console.log([...new Set(messages.map(m => m.slice(0, 200)))].join('\n'));
   await othersAreServed();
 }, 180_000);
 
@@ -214,8 +210,6 @@ test('mutations of every confusion take their ids one by one, and those that fai
   for (const [i, [, ops]] of PAIRS.entries()) client.crud(i + 1, ops);
   await client.confirmed(PAIRS.length);
   const kinds = new Set(client.errors.map(({kind}) => kind));
-  if (process.env['SHOW'])
-    console.log([...new Set(client.errors.map(({message}) => message.slice(0, 150)))].join('\n'));
   expect([...kinds]).toEqual(['MutationFailed']);
   expect(client.closed).toBeNull();
   expect((await db.query(`SELECT count(*)::int AS n FROM thing WHERE id = 'x'`)).rows).toEqual([{n: 1}]);
@@ -360,7 +354,6 @@ test('a client that sends and never reads costs what is on the way to it, and no
     most = Math.max(most, await buffered());
     return most > 1024 * 1024 || client.socket.bufferedAmount === 0;
   }, 'the way to the client is full');
-  if (process.env['SHOW']) console.log('most', most, client.socket.bufferedAmount);
   expect(most).toBeLessThan(6 * 1024 * 1024);
   await othersAreServed();
 }, 120_000);
