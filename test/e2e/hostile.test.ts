@@ -205,7 +205,7 @@ const PAIRS: [name: string, ops: CrudOpInput[]][] = [
 ];
 
 test('mutations of every confusion take their ids one by one, and those that fail are told', async () => {
-  using client = rawClient({server: daemon.url, clientGroupID, init: {desiredQueriesPatch: []}});
+  using client = rawClient({server: daemon.url, readIn: db, clientGroupID, init: {desiredQueriesPatch: []}});
   await client.next('pokeEnd');
   for (const [i, [, ops]] of PAIRS.entries()) client.crud(i + 1, ops);
   await client.confirmed(PAIRS.length);

@@ -88,6 +88,7 @@ afterAll(async () => {
 const connect = async (userID: string | null, options: Partial<Parameters<typeof rawClient>[0]> = {}) =>
   rawClient({
     server: daemon.url,
+    readIn: db,
     userID,
     init,
     ...(userID === null ? {} : {token: await token(userID)}),

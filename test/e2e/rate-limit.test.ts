@@ -82,7 +82,8 @@ test('the stock client resumes by itself when room returns, and nothing is lost'
 
 /** Known fault 11 of the original: there the limit is forgotten with the last connection, and a gap ends the client. */
 test('the limit holds over connections and reconnects of a user; what waits is told, kept in order and never a gap', async () => {
-  const connect = (options: object = {}) => rawClient({server: daemon.url, userID: 'raw', ...options});
+  const connect = (options: object = {}) =>
+    rawClient({server: daemon.url, readIn: db, userID: 'raw', ...options});
   using first = connect();
   using second = connect();
   using other = connect({userID: 'somebody else'});

@@ -1,7 +1,7 @@
 import {afterAll, beforeAll, expect, test} from 'vitest';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
-import {crudMutation, pushOf, rawClient} from '../helpers/raw-client.ts';
+import {crudMutation, lastMutationID, pushOf, rawClient} from '../helpers/raw-client.ts';
 import {until} from '../helpers/until.ts';
 import {anyone} from './permissions.ts';
 
@@ -72,17 +72,10 @@ const permissionsAreThere = () =>
     return (await rowsOf('t', 'probe')).length === 1;
   }, 'the permissions are in force');
 
-const connect = () => rawClient({server: daemon.url});
+const connect = () => rawClient({server: daemon.url, readIn: db});
 const rowsOf = async (table: string, id: string) =>
   (await db.query(`SELECT * FROM ${table} WHERE id = $1`, [id])).rows;
-const lmid = async (clientID: string): Promise<number> =>
-  Number(
-    (
-      await db.query(`SELECT "lastMutationID" AS id FROM "${db.appID}_0".clients WHERE "clientID" = $1`, [
-        clientID,
-      ])
-    ).rows[0]?.id ?? 0,
-  );
+const lmid = (clientID: string) => lastMutationID(db, clientID);
 
 test('a batch may update the row that it inserts', async () => {
   using client = connect();
@@ -281,7 +274,7 @@ test('repeated mutations are dropped, a gap is refused and changes nothing', asy
 
 test('many mutations in one push, and two sockets racing with the same ones: each is done once', async () => {
   using first = connect();
-  using second = rawClient({server: daemon.url, clientGroupID: first.clientGroupID});
+  using second = rawClient({server: daemon.url, readIn: db, clientGroupID: first.clientGroupID});
   await first.next('pokeEnd');
   await second.next('pokeEnd');
   await db.query(`INSERT INTO t (id, n) VALUES ('counter', 0)`);
@@ -319,7 +312,7 @@ test('a mutation that never gets through sends its client away for a while, and 
   expect(await lmid(client.clientID)).toBe(0);
   expect(await rowsOf('t', 'behind')).toEqual([]);
   await db.query(`SELECT setval('attempts', 1000)`);
-  using again = rawClient({server: daemon.url, ...client});
+  using again = rawClient({server: daemon.url, readIn: db, ...client});
   again.crud(1, [{op: 'insert', tableName: 'busy', value: {id: 'never', code: '40001', times: 1000}}]);
   again.crud(2, [{op: 'insert', tableName: 't', value: {id: 'behind', n: 1}}]);
   await again.confirmed(2);

@@ -1,5 +1,6 @@
 import {randomBytes} from 'node:crypto';
 import WebSocket from 'ws';
+import type {TestDatabase} from './postgres.ts';
 import {refusalByStock} from './taken-by-stock.ts';
 import {until} from './until.ts';
 
@@ -15,6 +16,11 @@ export interface RawOptions {
   readonly init?: Readonly<Record<string, unknown>> | null;
   readonly headers?: Readonly<Record<string, string>>;
   readonly protocol?: number;
+  /**
+   * Where `confirmed` waits until the mutation can be read, too: PostgreSQL sends a commit a moment before other sessions
+   * see it.
+   */
+  readonly readIn?: TestDatabase;
 }
 
 export type Frame = readonly [string, Readonly<Record<string, never>>];
@@ -74,6 +80,15 @@ export const protocolHeader = (init: RawOptions['init'], authToken?: string): st
     ).toString('base64'),
   );
 
+/** As it is upstream; 0 for a client that wrote nothing. */
+export const lastMutationID = async (db: TestDatabase, clientID: string): Promise<number> => {
+  const {rows} = await db.query(
+    `SELECT "lastMutationID" AS id FROM "${db.appID}_0".clients WHERE "clientID" = $1`,
+    [clientID],
+  );
+  return Number(rows[0]?.id ?? 0);
+};
+
 /** Opens a connection by hand: no retries, no store, nothing hidden. */
 export const rawClient = (options: RawOptions): RawClient => {
   const clientGroupID = options.clientGroupID ?? `g${randomBytes(5).toString('hex')}`;
@@ -132,6 +147,8 @@ export const rawClient = (options: RawOptions): RawClient => {
         'pokePart',
         part => (part.lastMutationIDChanges?.[owner] ?? 0) >= id,
       );
+      const {readIn} = options;
+      if (readIn) await until(async () => (await lastMutationID(readIn, owner)) >= id, 'it can be read');
     },
     get errors() {
       return received.filter(([type]) => type === 'error').map(([, body]) => body as never);
