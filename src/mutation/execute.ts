@@ -218,7 +218,7 @@ const codeOf = (error: unknown): string => (error as {code?: string} | null)?.co
 
 const isConnectionLoss = (error: unknown): boolean =>
   isNetworkFault(error) ||
-  /^(08|57P)/.test(codeOf(error)) ||
+  /^(08|53300|57P)/.test(codeOf(error)) ||
   /Connection terminated|connection error|timeout exceeded|not queryable/.test(String(error));
 
 /** A table that was altered since its columns were read: a name or a type that does not fit any more. */
