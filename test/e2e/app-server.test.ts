@@ -116,6 +116,8 @@ test('a query that was refused is answered when it is asked for again and the ap
   await until(() => type === 'error', 'the query is refused');
   refuses = false;
   view.destroy();
+  // Of a query that was asked for twice the second refusal may still be on its way; it comes before this answer.
+  expect(await served(client, 13)).toBe('complete');
   expect(await served(client, 12)).toBe('complete');
   expect(state(client)).toBe('connected');
 });
