@@ -1,6 +1,7 @@
 // Bundles the entry points into dist/. Run by `prepare`, so that `npm ci` leaves ready bins. With --if-stale only if a source
-// is younger than the bundles: npx in a clone runs `prepare` too. With --clean nothing else stays. Meanwhile others may start
-// from dist/: at each moment all that an entry point imports is there, and whole.
+// is younger than the bundles: npx in a clone runs `prepare` too. Meanwhile others may start from dist/: at each moment all
+// that an entry point imports at once is there, and whole. --clean removes older bundles at the end, also those that a running
+// server would load on demand.
 import {execFileSync} from 'node:child_process';
 import {existsSync, readdirSync, statSync} from 'node:fs';
 import {mkdir, readdir, rm, utimes, writeFile} from 'node:fs/promises';

@@ -1,4 +1,5 @@
 import {expect, test} from 'vitest';
+import {where} from '../helpers/ast.ts';
 import {startDaemon} from '../helpers/daemon.ts';
 import {createDatabase} from '../helpers/postgres.ts';
 import {rawClient} from '../helpers/raw-client.ts';
@@ -16,14 +17,7 @@ const put = (hash: string, kind?: string) => ({
   hash,
   ast: {
     table: 'doc',
-    ...(kind && {
-      where: {
-        type: 'simple',
-        op: '=',
-        left: {type: 'column', name: 'kind'},
-        right: {type: 'literal', value: kind},
-      },
-    }),
+    ...(kind && {where: where('kind', '=', kind)}),
   },
 });
 const nested = (levels: number) => `(repeat('[', ${levels}) || repeat(']', ${levels}))::jsonb`;

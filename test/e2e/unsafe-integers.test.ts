@@ -1,4 +1,5 @@
 import {afterAll, beforeAll, expect, test} from 'vitest';
+import {where} from '../helpers/ast.ts';
 import {type Daemon, startDaemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {rawClient} from '../helpers/raw-client.ts';
@@ -28,14 +29,7 @@ const put = (hash: string, kind?: string) => ({
   ast: {
     table: 'big',
     orderBy: [['id', 'asc']],
-    ...(kind && {
-      where: {
-        type: 'simple',
-        op: '=',
-        left: {type: 'column', name: 'kind'},
-        right: {type: 'literal', value: kind},
-      },
-    }),
+    ...(kind && {where: where('kind', '=', kind)}),
   },
 });
 interface Part {

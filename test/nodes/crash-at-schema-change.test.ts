@@ -14,16 +14,21 @@ import type {Daemon} from '../helpers/daemon.ts';
 import {createDatabase, type TestDatabase} from '../helpers/postgres.ts';
 import {until} from '../helpers/until.ts';
 
+const TABLE = `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')`;
+
+/** Shows by a change that the node gets what is new. */
+const follows = async (db: TestDatabase, follower: Daemon) => {
+  await db.query(`INSERT INTO t VALUES (2, 'b')`);
+  await until(() => dump(follower).some(line => line.includes('"b"')), 'the change has arrived');
+};
+
 test('a crash between replica and change log, at a schema change, leaves no node without it', async () => {
-  await using db = await createDatabase(
-    `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')`,
-  );
+  await using db = await createDatabase(TABLE);
   const dir = await mkdtemp(join(tmpdir(), 'zs-crash-'));
   let manager = await replicationManager(db, {dir});
   try {
     await using follower = await viewSyncer(db, changeStreamer(manager));
-    await db.query(`INSERT INTO t VALUES (2, 'b')`);
-    await until(() => dump(follower).some(line => line.includes('"b"')), 'the change has arrived');
+    await follows(db, follower);
 
     const release = await aheadOfLog(db, manager, follower);
     const {port} = manager;
@@ -43,13 +48,10 @@ test('a crash between replica and change log, at a schema change, leaves no node
 });
 
 test('a stream that breaks there lets other nodes fetch the replica once: copies from before are not handed out any more', async () => {
-  await using db = await createDatabase(
-    `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')`,
-  );
+  await using db = await createDatabase(TABLE);
   await using manager = await replicationManager(db);
   await using follower = await viewSyncer(db, changeStreamer(manager));
-  await db.query(`INSERT INTO t VALUES (2, 'b')`);
-  await until(() => dump(follower).some(line => line.includes('"b"')), 'the change has arrived');
+  await follows(db, follower);
   const release = await aheadOfLog(db, manager, follower);
   await endWaiting(db);
   await until(() => manager.output().includes('Trying again'), 'the stream has ended');
@@ -62,13 +64,10 @@ test('a stream that breaks there lets other nodes fetch the replica once: copies
 });
 
 test('a schema change waits until what was applied before it is logged: a stream that breaks meanwhile leaves no gap', async () => {
-  await using db = await createDatabase(
-    `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')`,
-  );
+  await using db = await createDatabase(TABLE);
   await using manager = await replicationManager(db);
   await using follower = await viewSyncer(db, changeStreamer(manager));
-  await db.query(`INSERT INTO t VALUES (2, 'b')`);
-  await until(() => dump(follower).some(line => line.includes('"b"')), 'the change has arrived');
+  await follows(db, follower);
   const lock = await db.pool.connect();
   await lock.query(`BEGIN; LOCK TABLE "${db.appID}_0/cdc"."changeLog" IN SHARE MODE`);
   await db.query(`INSERT INTO t VALUES (3, 'old shape')`);
